@@ -45,7 +45,7 @@ SCHEME = "AES256_GCM_HKDF_1MB"
 _WRAP_INFO = b"bigfile.oci upload key v1"
 _DERIVE_INFO = b"bigfile.oci derived upload key v1"
 
-Buffer = t.Union[bytes, bytearray, memoryview]
+Buffer = bytes | bytearray | memoryview
 
 
 class DamagedSegment(ValueError):
@@ -84,7 +84,7 @@ def derive_upload_key(encryption_key: bytes, header: Buffer) -> bytes:
 
 
 def _hkdf(key: bytes, salt: bytes, info: bytes) -> bytes:
-    return t.cast(bytes, HKDF(key, KEY_SIZE, salt, SHA256, context=info))
+    return HKDF(key, KEY_SIZE, salt, SHA256, context=info)
 
 
 class SealedStream:
@@ -127,7 +127,10 @@ class SealedStream:
         if len(view) < start + TAG_SIZE or view[:start] != self.header[:start]:
             raise DamagedSegment(segment)
         try:
-            return t.cast(bytes, self._cipher(segment, last).decrypt_and_verify(view[start:-TAG_SIZE], view[-TAG_SIZE:]))
+            return t.cast(
+                bytes,
+                self._cipher(segment, last).decrypt_and_verify(view[start:-TAG_SIZE], view[-TAG_SIZE:]),
+            )
         except ValueError as error:
             raise DamagedSegment(segment) from error
 
@@ -146,7 +149,7 @@ class PlainStream:
         return sealed
 
 
-Stream = t.Union[SealedStream, PlainStream]
+Stream = SealedStream | PlainStream
 
 
 class PartDigest:
@@ -176,7 +179,7 @@ def new_private_key() -> bytes:
 
 def public_key_of(private_key: bytes) -> bytes:
     """The 32 bytes public half of a private key."""
-    return t.cast(bytes, import_x25519_private_key(private_key).public_key().export_key(format="raw"))
+    return import_x25519_private_key(private_key).public_key().export_key(format="raw")
 
 
 def wrap_key(key: bytes, public_key: bytes, upload_id: str) -> bytes:
@@ -187,7 +190,7 @@ def wrap_key(key: bytes, public_key: bytes, upload_id: str) -> bytes:
     """
     receiver = import_x25519_public_key(public_key)
     context = HPKE.new(receiver_key=receiver, aead_id=HPKE.AEAD.AES256_GCM, info=_WRAP_INFO)
-    return t.cast(bytes, context.enc + context.seal(key, auth_data=upload_id.encode("ascii")))
+    return context.enc + context.seal(key, auth_data=upload_id.encode("ascii"))
 
 
 def unwrap_key(wrapped: bytes, private_key: bytes, upload_id: str) -> bytes:
@@ -199,8 +202,13 @@ def unwrap_key(wrapped: bytes, private_key: bytes, upload_id: str) -> bytes:
         raise RefusedKey(f"a wrapped key has {WRAPPED_KEY_SIZE} bytes, this one {len(wrapped)}")
     receiver = import_x25519_private_key(private_key)
     try:
-        context = HPKE.new(receiver_key=receiver, aead_id=HPKE.AEAD.AES256_GCM, enc=wrapped[:32], info=_WRAP_INFO)
-        key = t.cast(bytes, context.unseal(wrapped[32:], auth_data=upload_id.encode("ascii")))
+        context = HPKE.new(
+            receiver_key=receiver,
+            aead_id=HPKE.AEAD.AES256_GCM,
+            enc=wrapped[:32],
+            info=_WRAP_INFO,
+        )
+        key = context.unseal(wrapped[32:], auth_data=upload_id.encode("ascii"))
     except ValueError as error:
         raise RefusedKey("the wrapped key does not unwrap for this upload") from error
     if len(key) != KEY_SIZE:

@@ -95,7 +95,15 @@ def part(layout: Layout, size: int, part_size: int, number: int) -> Part:
     offset = layout.offset(first)
     end = size if last else layout.offset(first + count)
     header = layout.header if first == 0 else 0
-    return Part(number, first, count, offset, end - offset, end - offset + header + count * layout.tag, last)
+    return Part(
+        number,
+        first,
+        count,
+        offset,
+        end - offset,
+        end - offset + header + count * layout.tag,
+        last,
+    )
 
 
 __all__ = ["PLAIN", "SEALED", "SEGMENT_SIZE", "Layout", "Part", "part", "part_count"]

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the bigfile.oci founders
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The body of a request that carries a part: read, sealed and paced while it goes out, never whole in memory.
+
+Private to the collection bigfile.oci.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._sealed.cipher import Buffer, PartDigest, Stream
+from ._sealed.layout import Part
+
+PIECE = 256 << 10
+"""Bytes handed to the connection at once. A stall is measured over one piece."""
+
+
+class Reader(t.Protocol):
+    """Gives the bytes of the source, see :class:`Source`."""
+
+    def read(self, offset: int, sizes: t.Iterable[int]) -> t.Iterator[bytes]:
+        """Blocks of ``sizes`` from ``offset`` on."""
+
+
+class PartBody:
+    """An iterable of bytes with a length, as requests wants it for a streamed body with a Content-Length.
+
+    :param step: called with the number of bytes before each piece; may wait, may raise to end the request
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        *,
+        stream: Stream,
+        reader: Reader,
+        step: t.Callable[[int], None],
+    ) -> None:
+        self._part = part
+        self._stream = stream
+        self._reader = reader
+        self._step = step
+        self._digest = PartDigest(stream.layout)
+
+    def __len__(self) -> int:
+        return self._part.stream_size
+
+    def __iter__(self) -> t.Iterator[memoryview]:
+        self._digest = PartDigest(self._stream.layout)
+        for segment in self._segments():
+            self._digest.add(segment)
+            view = memoryview(segment)
+            for start in range(0, len(view), PIECE):
+                piece = view[start : start + PIECE]
+                self._step(len(piece))
+                yield piece
+
+    def _segments(self) -> t.Iterator[Buffer]:
+        places = list(self._part.segment_sizes(self._stream.layout))
+        payloads = self._reader.read(self._part.offset, (size for unused, size, unused_last in places))
+        for (segment, unused, last), payload in zip(places, payloads):
+            yield self._stream.seal(segment, payload, last=last)
+
+    def etag(self) -> str:
+        """The ETag of what went out, once it all has."""
+        return self._digest.etag()
+
+
+__all__ = ["PIECE", "PartBody", "Reader"]

@@ -1,0 +1,176 @@
+# Copyright (c) 2026, the bigfile.oci founders
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Bring an upload to its end: send what the service misses, have it stitched, again where parts were damaged.
+
+Private to the collection bigfile.oci. Knows nothing of what stood at the destination before, nor of the journal.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._body import PartBody
+from ._errors import Damaged, Refused, SourceChanged
+from ._plan import Ranges, missing
+from ._window import work_through
+
+if t.TYPE_CHECKING:
+    from ._entry import Session
+    from ._file_upload import FileUpload
+    from ._pace import RateLimit, Run
+    from ._sealed.layout import Part
+    from ._source import Source
+
+ROUNDS = 5
+"""How often parts that the service found missing or damaged while stitching are sent again."""
+
+POLL_FIRST, POLL_MOST = 0.02, 1.0
+"""Seconds between two looks at a stitching."""
+
+Upload = dict[str, t.Any]
+"""An upload as the service tells of it, see docs/protocol.md."""
+
+
+class Transfer:
+    """Sends one upload.
+
+    :param persist: tries an action again while its errors are transient, see :mod:`_retry`
+    :param acknowledged: called with each part that the service has, by one thread
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        source: Source,
+        service: FileUpload,
+        run: Run,
+        persist: t.Callable[[t.Callable[[], t.Any]], t.Any],
+        acknowledged: t.Callable[[Part], None],
+        rate_limit: RateLimit | None = None,
+    ) -> None:
+        self._session = session
+        self._source = source
+        self._service = service
+        self._run = run
+        self._persist = persist
+        self._acknowledged = acknowledged
+        self._rate_limit = rate_limit
+
+    def checked_body(self, part: Part) -> PartBody:
+        """The bytes of a part, to be sent. Changed bytes must never be sealed under the old key, so the source is looked at first.
+
+        :raises SourceChanged: when it is not the file with which the upload began.
+        """
+        self._source.check()
+        return PartBody(part, stream=self._session.stream, reader=self._source, step=self._step)
+
+    def _step(self, count: int) -> None:
+        self._run.check()
+        if self._rate_limit is not None:
+            self._rate_limit.take(count)
+
+    def complete(
+        self,
+        upload: Upload,
+        *,
+        threads: int,
+        digest: t.Callable[[], str],
+        mode: str | None,
+    ) -> Upload:
+        """Send and stitch until the service has published; its receipt.
+
+        :param upload: the upload as the service knows it now
+        :param digest: waits for the SHA-256 of the source
+        """
+        for unused_round in range(ROUNDS):
+            if upload["state"] == "receiving":
+                self._send_missing(upload["received"], threads)
+            sha256 = digest()
+            self._source.check()
+            upload = self._stitch(sha256, mode)
+            if upload["state"] == "published":
+                return t.cast(Upload, upload["receipt"])
+            _raise_lasting(upload.get("problem") or {})
+        raise Damaged(f"parts arrived damaged {ROUNDS} times over; look at the network and at the disk of the service")
+
+    def _send_missing(self, received: Ranges, threads: int) -> None:
+        plan = self._session.plan
+        parts = plan.parts(missing(plan, received))
+        for part in work_through(parts, self._put, threads=threads, stop=self._run.stop):
+            self._acknowledged(part)
+
+    def _put(self, part: Part) -> Part:
+        """Send one part until the service has it as we sent it."""
+        replaces: str | None = None
+
+        def attempt() -> None:
+            nonlocal replaces
+            body = self.checked_body(part)
+            try:
+                etag = self._service.put_part(
+                    self._session.id,
+                    part.number,
+                    body,
+                    key=self._session.part_key,
+                    replaces=replaces,
+                )
+            except Refused as error:
+                if error.problem == "part-conflict" and error.members.get("etag"):
+                    replaces = error.members["etag"]
+                    error.transient = True
+                raise
+            self._source.check()
+            if etag != body.etag():
+                replaces = etag
+                raise Damaged(f"part {part.number} arrived damaged")
+
+        self._persist(attempt)
+        return part
+
+    def _stitch(self, sha256: str, mode: str | None) -> Upload:
+        """Ask for stitching and wait for its end: published, or receiving again."""
+        session = self._session
+        wanted = {
+            "name": session.name,
+            "size": session.plan.size,
+            "sha256": sha256,
+            "key": session.wrapped_key,
+            "mode": mode,
+            "overwrite": True,
+        }
+        try:
+            upload: Upload | None = self._service.stitch(session.id, wanted)
+        except Refused as error:
+            if error.problem != "parts-missing":
+                raise
+            upload = self._service.upload(session.id)
+        pause = POLL_FIRST
+        while upload is not None and upload["state"] == "stitching":
+            self._run.wait(pause)
+            pause = min(pause * 1.5, POLL_MOST)
+            upload = self._service.upload(session.id)
+        if upload is None:
+            raise Refused(
+                "the service does not know the upload any more: it was aborted or has expired; run again to begin anew",
+                status=404,
+            )
+        return upload
+
+
+def _raise_lasting(problem: dict[str, t.Any]) -> None:
+    """Raise what sending parts again and stitching again cannot mend."""
+    name = str(problem.get("type", "")).rpartition(":")[2]
+    if name == "digest-mismatch":
+        raise SourceChanged("what arrived is not what its SHA-256 names: the source changed while it was read; nothing was published")
+    if problem and name != "parts-damaged" and not problem.get("retryable"):
+        raise Refused(
+            f"stitching failed: {problem.get('detail')}",
+            status=int(problem.get("status", 500)),
+            problem=name,
+        )
+
+
+__all__ = ["Transfer", "Upload"]
