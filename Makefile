@@ -1,0 +1,41 @@
+# Everything that is made goes to .build, and `make clean` removes it. Nothing else is written to: not HOME, not the system.
+# PYTHON=... chooses the Python (3.11 or later, with venv); python3 otherwise.
+
+GATES := lint types sanity docs-check importer units integration
+
+MATRIX := \
+	"matrix/units 3.10" "matrix/units 3.11" "matrix/units 3.12" "matrix/units 3.13" \
+	"matrix/round-trip 2.18.0 3.11" "matrix/round-trip 2.19.14 3.11" \
+	"matrix/round-trip newest 3.12" "matrix/round-trip newest 3.13" \
+	"matrix/sanity 3.12"
+
+.DEFAULT_GOAL := help
+.PHONY: help test test-matrix demo build clean $(GATES)
+.NOTPARALLEL:
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## deploy the service here, upload a file, interrupt it, resume it (SRC=/path: your own file)
+	@tests/gates/demo
+
+test: ## all gates, on this machine's own Python
+	@tests/gates/run $(addprefix gates/,$(GATES))
+
+test-matrix: ## the slow ones: other Pythons, other ansible-cores
+	@tests/gates/run $(MATRIX)
+
+lint: ## ruff, shellcheck, yamllint, ansible-lint
+types: ## mypy --strict
+sanity: ## ansible-test sanity
+docs-check: ## antsibull-docs, antsibull-changelog
+importer: ## galaxy-importer on the built package
+units: ## unit tests
+integration: ## real service, real modules
+build: ## the package, to .build/dist
+
+$(GATES) build:
+	@tests/gates/$@
+
+clean: ## remove everything that was made
+	rm -rf .build
