@@ -1,0 +1,117 @@
+# Copyright (c) 2026, the bigfile.oci founders
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""From a partial file to a published one: digest, durability, rename. The rename is the commit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+
+from ..problems import Problem
+from .tree import exists, file_facts
+from .whole import unlink_if_there
+from .workspace import Workspace
+
+_BLOCK = 1 << 20
+
+
+class WholeDigest:
+    """SHA-256 of a file from its beginning up to a frontier that moves on.
+
+    Stitching moves it from the beginning to the end. It may as well follow the parts as they arrive.
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._buffer = bytearray(_BLOCK)
+        self.done = 0
+
+    def advance(self, descriptor: int, end: int) -> None:
+        """Take in the bytes up to ``end``, or up to the end of the file."""
+        while self.done < end:
+            view = memoryview(self._buffer)[: min(_BLOCK, end - self.done)]
+            count = os.preadv(descriptor, [view], self.done)
+            if count == 0:
+                return
+            self._digest.update(view[:count])
+            self.done += count
+
+    def hexdigest(self) -> str:
+        """Of what was taken in so far."""
+        return self._digest.hexdigest()
+
+
+def digest_partial(workspace: Workspace, digest: WholeDigest, keep_going: t.Callable[[], bool]) -> str:
+    """The SHA-256 of the whole partial file, read in order; ``keep_going`` is asked now and then.
+
+    :raises InterruptedError: when it said no.
+    """
+    step = 64 * _BLOCK
+    with workspace.partial(os.O_RDONLY) as partial:
+        os.posix_fadvise(partial, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        size = os.fstat(partial).st_size
+        while digest.done < size:
+            if not keep_going():
+                raise InterruptedError("told to stop")
+            digest.advance(partial, min(size, digest.done + step))
+    return digest.hexdigest() if size == workspace.record.size else "of another size"
+
+
+def make_durable(workspace: Workspace, mode: int) -> None:
+    """Give the partial file its final mode and bring it to the disk."""
+    with workspace.partial() as partial:
+        os.fchmod(partial, mode)
+        os.fsync(partial)
+
+
+def publish(workspace: Workspace, *, overwrite: bool) -> tuple[os.stat_result, bool]:
+    """Rename the partial file to the destination, durably; returns its facts and whether there was a file before.
+
+    :raises Problem: ``exists``, ``not-a-file``.
+    """
+    name = workspace.record.name
+    with workspace.parent() as folder:
+        replaced = exists(folder, name)
+        if overwrite:
+            os.rename(workspace.partial_name, name.encode(), src_dir_fd=folder, dst_dir_fd=folder)
+        else:
+            _link(folder, workspace)
+        os.fsync(folder)
+        return file_facts(folder, name), replaced
+
+
+def _link(folder: int, workspace: Workspace) -> None:
+    name = workspace.record.name
+    try:
+        os.link(workspace.partial_name, name.encode(), src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError as error:
+        if not _is_same(folder, workspace):  # else it is our own link, made before a crash
+            raise Problem("exists", f"{name!r} exists already and was not to be overwritten") from error
+    os.unlink(workspace.partial_name, dir_fd=folder)
+
+
+def _is_same(folder: int, workspace: Workspace) -> bool:
+    try:
+        return os.path.samestat(file_facts(folder, workspace.record.name), os.stat(workspace.partial_name, dir_fd=folder, follow_symlinks=False))
+    except (FileNotFoundError, Problem):
+        return False
+
+
+def was_published(workspace: Workspace) -> bool:
+    """After a crash between the intent to publish and the answer: did it happen?"""
+    with workspace.parent() as folder:
+        if _is_same(folder, workspace):
+            unlink_if_there(folder, workspace.partial_name)
+            os.fsync(folder)
+            return True
+        try:
+            os.stat(workspace.partial_name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return False
+
+
+__all__ = ["WholeDigest", "digest_partial", "make_durable", "publish", "was_published"]

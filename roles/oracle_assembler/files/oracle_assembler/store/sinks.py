@@ -1,0 +1,135 @@
+# Copyright (c) 2026, the bigfile.oci founders
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What can be done with the segments of a part as they stream in: open them, keep them sealed, compare them.
+
+A sink takes whole segments in order, in worker threads, one at a time. It holds descriptors and no more than the
+segment it was just given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+
+from .._sealed.cipher import PartDigest, Stream
+from .._sealed.layout import Part
+from .opening import note_opened, open_into, stream_with_header
+from .whole import write_all
+from .workspace import INCOMING, SEALED, Workspace
+
+
+class Sink(t.Protocol):
+    """``take`` each segment, then ``commit``; ``close`` in any case."""
+
+    def take(self, segment: memoryview) -> None:
+        """The next segment, as it travelled."""
+
+    def commit(self) -> str:
+        """All segments were taken: make the part count. Returns its ETag."""
+
+    def close(self) -> None:
+        """Let go; what was not committed does not count."""
+
+
+class Opening:
+    """Opens each segment and writes it at its final offset."""
+
+    def __init__(self, workspace: Workspace, part: Part, stream: Stream) -> None:
+        self._workspace, self._number, self._stream = workspace, part.number, stream
+        self._spots = part.segment_sizes(stream.layout)
+        self._digest = PartDigest(stream.layout)
+        self._tags = bytearray()
+        self._partial = workspace.open_partial()
+
+    def take(self, segment: memoryview) -> None:
+        """Open it, write it, remember its tag."""
+        open_into(self._stream, self._partial, next(self._spots), segment)
+        self._digest.add(segment)
+        self._tags += segment[len(segment) - self._stream.layout.tag :]
+
+    def commit(self) -> str:
+        """Note what proves the part."""
+        etag = self._digest.etag()
+        note_opened(self._workspace, self._number, bytes(self._tags) or bytes.fromhex(etag))
+        return etag
+
+    def close(self) -> None:
+        """Close the partial file."""
+        os.close(self._partial)
+
+
+class Keeping:
+    """Keeps a part sealed until its key comes."""
+
+    def __init__(self, workspace: Workspace, part: Part) -> None:
+        self._workspace, self._number = workspace, part.number
+        self._digest = PartDigest(workspace.record.layout)
+        self._offset = 0
+        with workspace.segments() as folder:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._file = os.open(f"{self._number}.{INCOMING}", flags, 0o600, dir_fd=folder)
+
+    def take(self, segment: memoryview) -> None:
+        """Append it."""
+        write_all(self._file, segment, self._offset)
+        self._offset += len(segment)
+        self._digest.add(segment)
+
+    def commit(self) -> str:
+        """Give the file the name that counts."""
+        with self._workspace.segments() as folder:
+            os.rename(f"{self._number}.{INCOMING}", f"{self._number}.{SEALED}", src_dir_fd=folder, dst_dir_fd=folder)
+        return self._digest.etag()
+
+    def close(self) -> None:
+        """Close the file; one that was not committed is overwritten by the next try, or swept."""
+        os.close(self._file)
+
+
+class Comparing:
+    """Takes a part's ETag and writes nothing."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._digest = PartDigest(workspace.record.layout)
+
+    def take(self, segment: memoryview) -> None:
+        """Take it into the digest."""
+        self._digest.add(segment)
+
+    def commit(self) -> str:
+        """There is nothing to make count."""
+        return self._digest.etag()
+
+    def close(self) -> None:
+        """There is nothing to let go."""
+
+
+class Whole:
+    """Opens the only part of a single file and takes the file's SHA-256 while its bytes are at hand."""
+
+    def __init__(self, workspace: Workspace, key: bytes | None) -> None:
+        self._path, self._key = workspace.record.path, key
+        self._stream: Stream | None = None
+        self._spots = workspace.record.part(1).segment_sizes(workspace.record.layout)
+        self._digest = hashlib.sha256()
+        self._partial = workspace.open_partial()
+
+    def take(self, segment: memoryview) -> None:
+        """Open it, write it, take it into the digest; the first one brings the stream's header."""
+        if self._stream is None:
+            self._stream = stream_with_header(self._path, self._key, segment)
+        self._digest.update(open_into(self._stream, self._partial, next(self._spots), segment))
+
+    def commit(self) -> str:
+        """The SHA-256 of the file, in hexadecimal digits."""
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the partial file."""
+        os.close(self._partial)
+
+
+__all__ = ["Comparing", "Keeping", "Opening", "Sink", "Whole"]

@@ -1,0 +1,179 @@
+# Copyright (c) 2026, the bigfile.oci founders
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Receive a part: gather the body into whole segments and let a sink have each in a worker thread.
+
+Two segments are in memory at a time, one coming in while the other is worked on; a part is never in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import typing as t
+
+import anyio
+
+from ..problems import Problem
+from ..store.sinks import Comparing, Keeping, Opening, Sink
+from ..store.workspace import OPENED, SEALED
+from .assembler import Assembler, unknown
+from .beginning import published
+from .threads import Threads, ended, settled
+from .upload import Claim, Upload
+
+SEGMENT_SIZE = 1 << 20
+Chunks = t.AsyncIterator[bytes]
+
+
+class Arriving(t.NamedTuple):
+    """A part as its request announces it; ``replaces`` is the ETag of a content that may be replaced."""
+
+    number: int
+    length: int
+    wrapped_key: str | None
+    replaces: str | None
+
+
+class Received(t.NamedTuple):
+    """A part that counts; ``size`` is bytes of the file."""
+
+    number: int
+    size: int
+    etag: str
+    new: bool
+
+
+async def segments(chunks: Chunks, sizes: t.Iterable[int]) -> t.AsyncIterator[memoryview]:
+    """Cut a body into segments of these sizes; a segment's memory is used again for the next but one.
+
+    :raises Problem: ``length-wrong`` when the body ends early.
+    """
+    buffers = itertools.cycle((bytearray(), bytearray()))
+    rest = memoryview(b"")
+    for size, buffer in zip(sizes, buffers):
+        if len(buffer) < size:
+            buffer.extend(bytes(size - len(buffer)))
+        segment, filled = memoryview(buffer)[:size], 0
+        while filled < size:
+            if not rest:
+                rest = memoryview(await _next(chunks))
+            count = min(len(rest), size - filled)
+            segment[filled : filled + count] = rest[:count]
+            rest, filled = rest[count:], filled + count
+        yield segment
+
+
+async def _next(chunks: Chunks) -> bytes:
+    async for chunk in chunks:
+        return chunk
+    raise Problem("length-wrong", "the body ended before its part was complete")
+
+
+async def pump(threads: Threads, sink: Sink, sizes: t.Iterable[int], chunks: Chunks) -> None:
+    """Let a sink take a body; ends with no thread at work."""
+    job = None
+    try:
+        async for segment in segments(chunks, sizes):
+            if job:
+                await settled(job)
+            job = threads.data.submit(sink.take, segment)
+        if job:
+            await settled(job)
+    finally:
+        if job:
+            await ended(job)
+
+
+async def receive(assembler: Assembler, upload: Upload, arriving: Arriving, chunks: Chunks) -> Received:
+    """Receive a part, or compare it with what was received before.
+
+    :raises Problem: see docs/protocol.md.
+    """
+    part = upload.record.part(arriving.number)
+    _check(upload)
+    if arriving.length != part.stream_size:
+        raise Problem("length-wrong", f"part {part.number} has {part.stream_size} bytes on the wire, not {arriving.length}")
+    async with _claimed(upload, part.number):
+        _check(upload)
+        etag = await _stays(assembler, upload, arriving)
+        if etag is not None:
+            return await _compare(assembler, upload, arriving, etag, chunks)
+        return await _take(assembler, upload, arriving, chunks)
+
+
+def _check(upload: Upload) -> None:
+    if upload.ended:
+        raise unknown(upload.record.id)
+    if upload.is_published:
+        raise published(upload)
+    if upload.stitching:
+        raise Problem("stitching", "the upload is being stitched: ask for its state")
+
+
+@contextlib.asynccontextmanager
+async def _claimed(upload: Upload, number: int) -> t.AsyncIterator[None]:
+    older, claim = upload.claims.get(number), Claim()
+    upload.claims[number] = claim
+    try:
+        if older:
+            older.take_away(Problem("superseded", "a newer request sends this part"))
+            await older.finished.wait()
+        with claim.scope:
+            yield
+        if claim.lost:
+            raise claim.lost
+    finally:
+        claim.finished.set()
+        if upload.claims.get(number) is claim:
+            del upload.claims[number]
+
+
+async def _stays(assembler: Assembler, upload: Upload, arriving: Arriving) -> str | None:
+    state = upload.received.get(arriving.number)
+    if state is None:
+        return None
+    etag = await assembler.threads.run(upload.workspace.etag, arriving.number, state)
+    if etag != arriving.replaces:
+        return etag
+    upload.forget(arriving.number)
+    await assembler.threads.run(upload.workspace.drop, arriving.number)
+    return None
+
+
+async def _compare(assembler: Assembler, upload: Upload, arriving: Arriving, etag: str, chunks: Chunks) -> Received:
+    part = upload.record.part(arriving.number)
+    sink = Comparing(upload.workspace)
+    await pump(assembler.threads, sink, upload.record.wire_sizes(part), chunks)
+    if sink.commit() != etag:
+        raise Problem("part-conflict", f"part {part.number} was received with other content; name its etag in If-Match to replace it", etag=etag)
+    assembler.observe("part-again", size=part.stream_size)
+    return Received(part.number, part.size, etag, new=False)
+
+
+async def _take(assembler: Assembler, upload: Upload, arriving: Arriving, chunks: Chunks) -> Received:
+    part, threads = upload.record.part(arriving.number), assembler.threads
+    sink = await _sink(assembler, upload, arriving)
+    try:
+        await pump(threads, sink, upload.record.wire_sizes(part), chunks)
+        with anyio.CancelScope(shield=True):  # what counts on the disk counts in memory
+            etag = await threads.run(sink.commit)
+            upload.note(part.number, SEALED if upload.record.held_sealed else OPENED)
+            upload.touch()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await threads.run(sink.close)
+    assembler.observe("part", size=part.stream_size)
+    return Received(part.number, part.size, etag, new=True)
+
+
+async def _sink(assembler: Assembler, upload: Upload, arriving: Arriving) -> Sink:
+    part, run = upload.record.part(arriving.number), assembler.threads.run
+    if upload.record.held_sealed:
+        return await run(Keeping, upload.workspace, part)
+    stream = await assembler.stream(upload, arriving.wrapped_key)
+    return await run(Opening, upload.workspace, part, stream)
+
+
+__all__ = ["Arriving", "Chunks", "Received", "pump", "receive", "segments"]

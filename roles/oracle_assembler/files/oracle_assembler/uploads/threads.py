@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the bigfile.oci founders
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Bounded threads for what blocks: a stalled client never holds one.
+
+Whoever waits for a job waits until the job has ended, also when told to give up: a job's descriptors and
+buffers must outlive it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import typing as t
+
+import anyio
+
+T = t.TypeVar("T")
+DATA = 8
+CONTROL = 4
+
+
+class Threads:
+    """Three pools, so that none waits for another: segments under way, small questions, stitching."""
+
+    def __init__(self) -> None:
+        pool = concurrent.futures.ThreadPoolExecutor
+        self.data = pool(DATA, "data")
+        self.control = pool(CONTROL, "control")
+        self.stitch = pool(max(2, os.cpu_count() or 1), "stitch")
+
+    async def run(self, function: t.Callable[..., T], *args: t.Any, **kwargs: t.Any) -> T:
+        """Call it in a control thread."""
+        return await settled(self.control.submit(function, *args, **kwargs))
+
+    def close(self) -> None:
+        """Let the threads end; does not wait for a hanging disk."""
+        for pool in (self.data, self.control, self.stitch):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def settled(job: concurrent.futures.Future[T]) -> T:
+    """The result of a job; when cancelled, the job's end is waited for all the same."""
+    try:
+        return await asyncio.wrap_future(job)
+    except asyncio.CancelledError:
+        await ended(job)
+        raise
+
+
+async def ended(job: concurrent.futures.Future[t.Any]) -> None:
+    """Wait until a job has ended, however it ended."""
+    with anyio.CancelScope(shield=True):
+        if not job.done():
+            await asyncio.wait([asyncio.wrap_future(job)])
+
+
+__all__ = ["Threads", "ended", "settled"]

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the bigfile.oci founders
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Every error answer is a problem (RFC 9457): ours, the framework's, and what nobody expected."""
+
+from __future__ import annotations
+
+import logging
+import typing as t
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from ..problems import KINDS, MEDIA_TYPE, Problem, from_os_error
+from . import models
+
+_log = logging.getLogger(__name__)
+_FRAMEWORK = {404: "not-found", 405: "method-not-allowed", 400: "malformed", 413: "too-large"}
+
+
+def answer(problem: Problem, request_id: str, headers: t.Mapping[str, str] | None = None) -> Response:
+    """A problem as an HTTP answer."""
+    return JSONResponse(
+        problem.document(request_id), problem.kind.status, headers={**problem.headers, **(headers or {})}, media_type=MEDIA_TYPE
+    )
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What to answer to an exception."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error.__cause__, Problem):  # raised while the framework read a body
+        return error.__cause__
+    if isinstance(error, RequestValidationError):
+        return Problem("invalid", _complaints(error))
+    if isinstance(error, HTTPException):
+        return Problem(_FRAMEWORK.get(error.status_code, "malformed"), str(error.detail))
+    if isinstance(error, ClientDisconnect):
+        return Problem("malformed", "the connection ended before the body did")
+    _log.error("a request failed", exc_info=error)
+    return (from_os_error(error) if isinstance(error, OSError) else None) or Problem("internal", "the service failed, its log says why")
+
+
+def _complaints(error: RequestValidationError) -> str:
+    return "; ".join(f"{'.'.join(str(step) for step in item['loc'][1:])}: {item['msg']}" for item in error.errors())
+
+
+async def handle(request: Request, error: Exception) -> Response:
+    """The one exception handler."""
+    problem = problem_of(error)
+    request.state.problem = problem.name
+    allow = getattr(error, "headers", None) or {}
+    return answer(problem, request.state.request_id, allow)
+
+
+def install(app: FastAPI) -> None:
+    """Let it handle all exceptions of an application."""
+    for kind in (Problem, RequestValidationError, HTTPException, OSError, ClientDisconnect):
+        app.add_exception_handler(kind, handle)
+
+
+def problems(*names: str) -> dict[int | str, dict[str, t.Any]]:
+    """The problem answers of a route, for the OpenAPI file."""
+    answers: dict[int | str, dict[str, t.Any]] = {}
+    for name in sorted((*names, "invalid", "internal"), key=lambda name: (KINDS[name].status, name)):
+        entry = answers.setdefault(KINDS[name].status, {"model": models.Problem, "description": ""})
+        entry["description"] = f"{entry['description']}, {name}".lstrip(", ")
+    return answers
+
+
+__all__ = ["answer", "handle", "install", "problem_of", "problems"]

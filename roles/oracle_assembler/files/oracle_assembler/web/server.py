@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the bigfile.oci founders
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Runs the application on granian, in this very process.
+
+One process: nothing is left over that holds the port when it is killed, and there is no second interpreter to pay for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pathlib
+import signal
+import typing as t
+
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from .app import create_app
+
+if t.TYPE_CHECKING:
+    from ..config import Config
+    from ..keys import Keys
+
+_log = logging.getLogger(__name__)
+_BACKLOG = 1024
+_CONNECTIONS_MAX = 16_384
+
+
+class NotStarted(Exception):
+    """The service did not start; the log says why."""
+
+
+def _path(text: str | None) -> pathlib.Path | None:
+    return pathlib.Path(text) if text else None
+
+
+async def serve(config: Config, keys: Keys) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests under way, for at most ``shutdown_timeout`` seconds."""
+    app = create_app(config, keys)
+    server = Server(
+        app, address=config.listen, port=config.port, interface=Interfaces.ASGI, http=HTTPModes.http1, websockets=False,
+        backlog=_BACKLOG, backpressure=_CONNECTIONS_MAX, http1_settings=HTTP1Settings(max_buffer_size=1 << 18), log_level=LogLevels.warning,
+        ssl_cert=_path(config.tls_certificate), ssl_key=_path(config.tls_key), ssl_protocol_min=SSLProtocols.tls12,
+    )  # fmt: skip
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _begin_to_end, server, config.shutdown_timeout)
+    await server.serve()
+    if not app.state.started:
+        raise NotStarted("the service did not start, its log says why")
+
+
+def _begin_to_end(server: Server, timeout: float) -> None:
+    _log.info("stopping")
+    asyncio.get_running_loop().call_later(timeout, _give_up)
+    server.stop()
+
+
+def _give_up() -> None:
+    """A crash like any other: what was acknowledged is on the disk."""
+    _log.warning("requests did not finish in time, stopping without them")
+    logging.shutdown()
+    os._exit(0)
+
+
+__all__ = ["NotStarted", "serve"]
