@@ -63,7 +63,8 @@ def _lock(config: Config) -> int:
 
 def serve(config: Config) -> None:
     """Run the service."""
-    from .web.server import NotStarted, serve as serve_http  # pylint: disable=import-outside-toplevel
+    from .web.server import NotStarted  # pylint: disable=import-outside-toplevel
+    from .web.server import serve as serve_http
 
     configure(config.log_level)
     os.umask(0o027)

@@ -24,7 +24,7 @@ WAITING_MAX = 32
 
 
 class _Failures(t.NamedTuple):
-    count: int
+    number: int
     until: float
 
 
@@ -64,9 +64,9 @@ class Attempts:
 
     def failed(self, who: tuple[str, str]) -> None:
         """One more; from the fifth on each doubles the wait."""
-        count = self._table.pop(who, _Failures(0, 0.0)).count + 1
-        wait = min(WAIT_MAX, 2.0 ** min(count - FREE, 16)) if count >= FREE else 0.0
-        self._table[who] = _Failures(count, self._clock() + wait)
+        number = self._table.pop(who, _Failures(0, 0.0)).number + 1
+        wait = min(WAIT_MAX, 2.0 ** min(number - FREE, 16)) if number >= FREE else 0.0
+        self._table[who] = _Failures(number, self._clock() + wait)
         while len(self._table) > TABLE_MAX:
             self._table.popitem(last=False)
 

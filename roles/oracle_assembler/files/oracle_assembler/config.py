@@ -62,7 +62,7 @@ class User(_Frozen):
     name: t.Annotated[str, pydantic.StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f:]+$")]
     password_hash: t.Annotated[str, pydantic.AfterValidator(_password_hash), pydantic.Field(repr=False)]
     folder: t.Annotated[str, pydantic.AfterValidator(_folder)]
-    quota: t.Annotated[t.Optional[int], pydantic.Field(ge=0)] = None
+    quota: t.Annotated[int | None, pydantic.Field(ge=0)] = None
 
 
 class Config(_Frozen):
@@ -72,9 +72,9 @@ class Config(_Frozen):
     port: t.Annotated[int, pydantic.Field(ge=1, le=65535)] = 8443
     data_dir: Absolute
     state_dir: Absolute
-    tls_certificate: t.Optional[Absolute] = None
-    tls_key: t.Optional[Absolute] = None
-    users: t.Tuple[User, ...]
+    tls_certificate: Absolute | None = None
+    tls_key: Absolute | None = None
+    users: tuple[User, ...]
     token_lifetime: t.Annotated[int, pydantic.Field(ge=1, le=30 * 86400)] = 3600
     upload_age: t.Annotated[int, pydantic.Field(ge=1)] = 7 * 86400
     upload_size_max: t.Annotated[int, pydantic.Field(ge=1, le=4096 * TIB)] = 10 * TIB
@@ -122,7 +122,7 @@ def _sentence(error: pydantic.ValidationError) -> str:
     return "; ".join(_complaint(item["loc"], item["type"], item["msg"]) for item in error.errors(include_input=False, include_url=False))
 
 
-def _complaint(place: t.Tuple[t.Union[int, str], ...], kind: str, message: str) -> str:
+def _complaint(place: tuple[int | str, ...], kind: str, message: str) -> str:
     name = ".".join(str(step) for step in place)
     if kind == "extra_forbidden":
         return f"there is no setting {name!r}, is it misspelt?"

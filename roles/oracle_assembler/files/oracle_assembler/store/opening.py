@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import typing as t
 
 from .._sealed.cipher import DamagedSegment, PartDigest, PlainStream, RefusedKey, SealedStream, Stream, header_salt, unwrap_key
 from .._sealed.layout import SEALED as SEALED_LAYOUT
@@ -22,7 +21,7 @@ from .records import Record
 from .whole import Buffer, write_all, write_whole
 from .workspace import OPENED, SEALED, Workspace
 
-Spot = t.Tuple[int, int, bool]
+Spot = tuple[int, int, bool]
 """Number of a segment, bytes of the file in it, is it the last of the stream."""
 
 
@@ -100,7 +99,7 @@ def open_sealed_part(workspace: Workspace, number: int, stream: Stream) -> None:
     tags = bytearray()
     with workspace.sealed_part(number) as sealed, workspace.partial() as partial:
         offset = 0
-        for spot, size in zip(part.segment_sizes(stream.layout), workspace.record.wire_sizes(part)):
+        for spot, size in zip(part.segment_sizes(stream.layout), workspace.record.wire_sizes(part), strict=True):
             segment = os.pread(sealed, size, offset)
             open_into(stream, partial, spot, segment)
             tags += segment[-stream.layout.tag :]
@@ -132,4 +131,15 @@ def is_damaged(workspace: Workspace, number: int, stream: Stream) -> bool:
     return expected != (bytes(proofs) if stream.layout.tag else bytes.fromhex(digest.etag()))
 
 
-__all__ = ["Spot", "Stream", "check_header", "is_damaged", "note_opened", "open_into", "open_sealed_part", "stream_of", "stream_with_header", "unwrap"]
+__all__ = [
+    "Spot",
+    "Stream",
+    "check_header",
+    "is_damaged",
+    "note_opened",
+    "open_into",
+    "open_sealed_part",
+    "stream_of",
+    "stream_with_header",
+    "unwrap",
+]

@@ -10,12 +10,11 @@ Pure: nothing here touches the disk. Never let an unparsed path past this file.
 from __future__ import annotations
 
 import re
-import typing as t
 import unicodedata
 
 from ..problems import Problem
 
-Components = t.Tuple[str, ...]
+Components = tuple[str, ...]
 
 COMPONENT_MAX = 255
 PATH_MAX = 4096

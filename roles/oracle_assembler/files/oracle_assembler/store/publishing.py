@@ -95,7 +95,9 @@ def _link(folder: int, workspace: Workspace) -> None:
 
 def _is_same(folder: int, workspace: Workspace) -> bool:
     try:
-        return os.path.samestat(file_facts(folder, workspace.record.name), os.stat(workspace.partial_name, dir_fd=folder, follow_symlinks=False))
+        return os.path.samestat(
+            file_facts(folder, workspace.record.name), os.stat(workspace.partial_name, dir_fd=folder, follow_symlinks=False)
+        )
     except (FileNotFoundError, Problem):
         return False
 

@@ -103,7 +103,7 @@ class Record:
     def wire_sizes(self, part_: Part) -> t.Iterator[int]:
         """Bytes of each segment of a part as it travels."""
         layout = self.layout
-        for segment, size, last in part_.segment_sizes(layout):  # pylint: disable=unused-variable
+        for segment, size, _last in part_.segment_sizes(layout):
             yield size + layout.tag + (layout.header if segment == 0 else 0)
 
     def begins_like(self, other: Record) -> bool:

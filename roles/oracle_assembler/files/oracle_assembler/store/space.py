@@ -10,7 +10,6 @@ import ctypes
 import errno
 import os
 import stat
-import typing as t
 
 from .paths import is_own
 from .tree import Tree
@@ -38,7 +37,7 @@ def reserve(descriptor: int, size: int) -> bool:
     return True
 
 
-def free_bytes(path: t.Union[str, int]) -> int:
+def free_bytes(path: str | int) -> int:
     """What the service can still write on this file system."""
     facts = os.statvfs(path)
     return facts.f_bavail * facts.f_frsize

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-Buffer = t.Union[bytes, bytearray, memoryview]
+Buffer: t.TypeAlias = "bytes | bytearray | memoryview"
 
 
 def write_all(descriptor: int, data: Buffer, offset: int) -> None:

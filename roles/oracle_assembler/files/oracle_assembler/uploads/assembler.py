@@ -112,13 +112,13 @@ class Assembler:
     async def taken(self, user: str) -> int:
         """Bytes that a user has on the disk, or was promised."""
         used = await self.threads.run(used_bytes, self.tree(user))
-        pending = [upload.record for upload in self.of_user(user) if not upload.is_published]
+        pending = [upload.record for upload in self.of_user(user) if not upload.is_published()]
         pending += [record for record in self.singles.values() if record.user == user]
         return used + sum(record.size for record in pending)
 
     def pending_below(self, user: str, folder: Components) -> bool:
         """Whether an upload into the folder, or deeper, is pending."""
-        pending = [upload.record for upload in self.of_user(user) if not upload.is_published]
+        pending = [upload.record for upload in self.of_user(user) if not upload.is_published()]
         pending += [record for record in self.singles.values() if record.user == user]
         return any(record.components[: len(folder)] == folder and len(record.components) > len(folder) for record in pending)
 

@@ -127,7 +127,7 @@ async def end(assembler: Assembler, upload: Upload, outcome: str) -> None:
 
     :raises Problem: ``already-published``, also when that happened while we waited for the stitching.
     """
-    if upload.is_published:
+    if upload.is_published():
         raise published(upload)
     upload.ended = True
     for claim in list(upload.claims.values()):
@@ -136,7 +136,7 @@ async def end(assembler: Assembler, upload: Upload, outcome: str) -> None:
     if upload.stitching and upload.stitching.task:
         upload.stitching.stopped = True
         await upload.stitching.task
-    if upload.is_published:
+    if upload.is_published():
         upload.ended = False
         raise published(upload)
     await assembler.threads.run(_erase, assembler, upload.workspace)

@@ -16,7 +16,6 @@ from ..store.paths import parse
 from ..store.tree import file_facts, open_file, remove_file
 from .assembler import Assembler
 
-
 _BLOCK = 1 << 18
 
 

@@ -52,7 +52,7 @@ async def segments(chunks: Chunks, sizes: t.Iterable[int]) -> t.AsyncIterator[me
     """
     buffers = itertools.cycle((bytearray(), bytearray()))
     rest = memoryview(b"")
-    for size, buffer in zip(sizes, buffers):
+    for size, buffer in zip(sizes, buffers, strict=False):
         if len(buffer) < size:
             buffer.extend(bytes(size - len(buffer)))
         segment, filled = memoryview(buffer)[:size], 0
@@ -106,7 +106,7 @@ async def receive(assembler: Assembler, upload: Upload, arriving: Arriving, chun
 def _check(upload: Upload) -> None:
     if upload.ended:
         raise unknown(upload.record.id)
-    if upload.is_published:
+    if upload.is_published():
         raise published(upload)
     if upload.stitching:
         raise Problem("stitching", "the upload is being stitched: ask for its state")
@@ -147,7 +147,9 @@ async def _compare(assembler: Assembler, upload: Upload, arriving: Arriving, eta
     sink = Comparing(upload.workspace)
     await pump(assembler.threads, sink, upload.record.wire_sizes(part), chunks)
     if sink.commit() != etag:
-        raise Problem("part-conflict", f"part {part.number} was received with other content; name its etag in If-Match to replace it", etag=etag)
+        raise Problem(
+            "part-conflict", f"part {part.number} was received with other content; name its etag in If-Match to replace it", etag=etag
+        )
     assembler.observe("part-again", size=part.stream_size)
     return Received(part.number, part.size, etag, new=False)
 

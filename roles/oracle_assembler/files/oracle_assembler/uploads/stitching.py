@@ -100,7 +100,7 @@ async def _run(assembler: Assembler, upload: Upload, asked: Asked, stream: Strea
     if problem:
         upload.problem = problem.document(asked.request_id)
     upload.stitching = None
-    outcome = problem.name if problem else "published" if upload.is_published else "interrupted"
+    outcome = problem.name if problem else "published" if upload.is_published() else "interrupted"
     assembler.observe("stitched", upload_id=upload.record.id, user=upload.record.user, outcome=outcome, seconds=time.monotonic() - began)
 
 
@@ -154,7 +154,9 @@ async def _report(assembler: Assembler, upload: Upload, damaged: list[int]) -> N
     for number in damaged:
         upload.forget(number)
         await assembler.threads.run(upload.workspace.drop, number)
-    raise Problem("parts-damaged", "these parts are not what was sealed: send them again, then stitch again", damaged=ranges(sorted(damaged)))
+    raise Problem(
+        "parts-damaged", "these parts are not what was sealed: send them again, then stitch again", damaged=ranges(sorted(damaged))
+    )
 
 
 async def _check(assembler: Assembler, upload: Upload, asked: Asked, stream: Stream) -> None:

@@ -38,7 +38,7 @@ async def sweep(assembler: Assembler, now: float) -> None:
 
 
 async def _expire(assembler: Assembler, upload: Upload) -> None:
-    if upload.is_published:
+    if upload.is_published():
         await assembler.threads.run(assembler.records.delete, upload.record.id)
         assembler.uploads.pop(upload.record.id, None)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import datetime
+import datetime as dt
 import time
 import typing as t
 
@@ -19,7 +19,7 @@ from ..store.opening import Stream
 from ..store.records import PUBLISHED, Record
 from ..store.workspace import Workspace
 
-Ranges = t.List[t.Tuple[int, int]]
+Ranges = list[tuple[int, int]]
 
 
 class Claim:
@@ -90,7 +90,6 @@ class Upload:
         self.bytes_received += sign * part.size
         self.stream_received += sign * part.stream_size
 
-    @property
     def is_published(self) -> bool:
         """Whether there is a receipt."""
         return self.record.state == PUBLISHED
@@ -98,7 +97,7 @@ class Upload:
     @property
     def promised(self) -> int:
         """Bytes of disk that were promised and are not yet taken."""
-        if self.reserved or self.is_published:
+        if self.reserved or self.is_published():
             return 0
         one_more = self.record.part_size if self.record.held_sealed else 0  # a part in the middle of being opened exists twice
         return self.record.stream_size - self.stream_received + one_more
@@ -141,7 +140,7 @@ def ranges(numbers: t.Iterable[int]) -> Ranges:
 
 def rfc3339(seconds: float) -> str:
     """A time in UTC."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.fromtimestamp(seconds, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 __all__ = ["Claim", "Ranges", "Stitching", "Upload", "ranges", "rfc3339"]

@@ -74,7 +74,9 @@ def _try_to_write(folders: t.Iterable[str]) -> None:
             raise Problem("storage-failed", "the service cannot write to one of its folders; its log says more") from error
 
 
-@router.get("/metrics", response_class=Response, responses={**problems(), 200: {"content": {"text/plain": {}}, "description": "Prometheus text"}})
+@router.get(
+    "/metrics", response_class=Response, responses={**problems(), 200: {"content": {"text/plain": {}}, "description": "Prometheus text"}}
+)
 async def metrics(desk: TheDesk) -> Response:
     """Metrics for Prometheus."""
     return Response(generate_latest(desk.observer.registry), media_type=CONTENT_TYPE_LATEST)

@@ -43,7 +43,7 @@ def assembler_of(request: Request) -> Assembler:
 _bearer = HTTPBearer(auto_error=False, description="A token of POST /v1/token.")
 
 
-def user_of(request: Request, _credentials: t.Any = Security(_bearer)) -> str:
+def user_of(request: Request, _credentials: t.Annotated[t.Any, Security(_bearer)]) -> str:
     """Who asks; the gate has checked the token, this tells the OpenAPI file so."""
     return str(request.state.user)
 

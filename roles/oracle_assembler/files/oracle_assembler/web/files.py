@@ -56,9 +56,9 @@ async def put(
     upload_size: t.Annotated[int, Header(ge=0)],
     repr_digest: t.Annotated[str, Header(description="RFC 9530, sha-256")],
     upload_sealing: t.Annotated[t.Literal["AES256_GCM_HKDF_1MB", "none"], Header()],
-    upload_key: t.Annotated[t.Optional[str], Header(max_length=256)] = None,
-    upload_mode: t.Annotated[t.Optional[models.Mode], Header()] = None,
-    if_none_match: t.Annotated[t.Optional[str], Header()] = None,
+    upload_key: t.Annotated[str | None, Header(max_length=256)] = None,
+    upload_mode: t.Annotated[models.Mode | None, Header()] = None,
+    if_none_match: t.Annotated[str | None, Header()] = None,
 ) -> models.Receipt:  # fmt: skip
     """Upload a whole file."""
     sha256 = _sha256_of(repr_digest)
@@ -103,7 +103,7 @@ async def head(request: Request, assembler: TheAssembler, user: TheUser) -> Resp
         206: {"description": "A range", "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
     },
 )  # fmt: skip
-async def get(request: Request, assembler: TheAssembler, user: TheUser, range: t.Annotated[t.Optional[str], Header()] = None) -> Response:  # noqa: A002
+async def get(request: Request, assembler: TheAssembler, user: TheUser, range: t.Annotated[str | None, Header()] = None) -> Response:
     """Download a file, or one range of it."""
     file, facts = await files.open_published(assembler, user, raw_path(request, _PREFIX))
     span = wanted(range, facts.size)
@@ -116,7 +116,9 @@ async def get(request: Request, assembler: TheAssembler, user: TheUser, range: t
     return StreamingResponse(body, 206 if span else 200, headers=headers, media_type="application/octet-stream")
 
 
-@router.patch("/v1/files/{path:path}", responses=problems(*_TOKEN, "path-refused", "not-found", "not-a-file", "not-a-folder", "storage-failed"))
+@router.patch(
+    "/v1/files/{path:path}", responses=problems(*_TOKEN, "path-refused", "not-found", "not-a-file", "not-a-folder", "storage-failed")
+)
 async def patch(request: Request, asked: models.ModeAsked, assembler: TheAssembler, user: TheUser) -> models.FileFacts:
     """Change a file's mode."""
     facts = await files.set_mode(assembler, user, raw_path(request, _PREFIX), asked.mode)

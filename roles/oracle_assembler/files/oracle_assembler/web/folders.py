@@ -21,7 +21,10 @@ router = APIRouter(tags=["folders"])
 
 @router.put(
     "/v1/folders/{path:path}", status_code=201,
-    responses={**problems(*_TOKEN, "path-refused", "not-a-folder", "storage-failed", "disk-full"), 200: {"model": models.FolderMade, "description": "It was there"}},
+    responses={
+        **problems(*_TOKEN, "path-refused", "not-a-folder", "storage-failed", "disk-full"),
+        200: {"model": models.FolderMade, "description": "It was there"},
+    },
 )  # fmt: skip
 async def create(request: Request, response: Response, assembler: TheAssembler, user: TheUser) -> models.FolderMade:
     """Create a folder and its parents."""

@@ -18,7 +18,7 @@ class _Asked(BaseModel):
 UploadId = t.Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = t.Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Mode = t.Annotated[str, StringConstraints(pattern=r"^0?[0-7]{3}$")]
-Range = t.Tuple[int, int]
+Range = tuple[int, int]
 Time = t.Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
@@ -76,7 +76,7 @@ class Server(BaseModel):
     version: str
     api: int
     public_key: str
-    sealing: t.List[str]
+    sealing: list[str]
     limits: Limits
 
 
@@ -99,7 +99,7 @@ class Folder(BaseModel):
     """A folder and what is in it."""
 
     path: str
-    entries: t.List[Entry]
+    entries: list[Entry]
 
 
 class FolderMade(BaseModel):
@@ -116,7 +116,7 @@ class FileFacts(BaseModel):
     size: int
     mode: str
     modified: Time
-    sha256: t.Optional[str]
+    sha256: str | None
 
 
 class ModeAsked(_Asked):
@@ -146,12 +146,12 @@ class Sealing(_Asked):
 class Begin(_Asked):
     """Begin an upload."""
 
-    id: t.Optional[UploadId] = None
+    id: UploadId | None = None
     path: Text
     size: t.Annotated[int, Field(ge=0)]
     part_size: t.Annotated[int, Field(ge=1)]
     parts: t.Annotated[int, Field(ge=1)]
-    sealing: t.Optional[Sealing]
+    sealing: Sealing | None
     release_key: t.Literal["with_parts", "at_stitch"] = "with_parts"
     source: t.Annotated[Text, StringConstraints(max_length=128)] = ""
 
@@ -172,23 +172,23 @@ class Upload(BaseModel):
     size: int
     part_size: int
     parts: int
-    sealing: t.Optional[Sealing]
+    sealing: Sealing | None
     release_key: t.Literal["with_parts", "at_stitch"]
     source: str
     state: t.Literal["receiving", "stitching", "published"]
-    received: t.List[Range]
+    received: list[Range]
     bytes_received: int
     created: Time
     expires: Time
-    stitch: t.Optional[Progress]
-    problem: t.Optional[Problem]
-    receipt: t.Optional[Receipt]
+    stitch: Progress | None
+    problem: Problem | None
+    receipt: Receipt | None
 
 
 class Uploads(BaseModel):
     """A user's pending uploads."""
 
-    uploads: t.List[Upload]
+    uploads: list[Upload]
 
 
 class PartReceived(BaseModel):
@@ -205,6 +205,6 @@ class Stitch(_Asked):
     name: Text
     size: t.Annotated[int, Field(ge=0)]
     sha256: Sha256
-    key: t.Annotated[t.Optional[str], StringConstraints(max_length=256)] = None
-    mode: t.Optional[Mode] = None
+    key: t.Annotated[str | None, StringConstraints(max_length=256)] = None
+    mode: Mode | None = None
     overwrite: bool = True

@@ -30,7 +30,9 @@ class Observer:
         self._bytes = Counter(name + "received_bytes", "Bytes of parts received, as they travelled", registry=self.registry)
         self._stitch = Histogram(name + "stitch_seconds", "Duration of stitching", buckets=_SECONDS, registry=self.registry)
         self._denied = Counter(name + "auth_failures", "Failed logins", registry=self.registry)
-        Gauge(name + "disk_free_bytes", "Room in the data folder", registry=self.registry).set_function(lambda: shutil.disk_usage(data_dir).free)
+        Gauge(name + "disk_free_bytes", "Room in the data folder", registry=self.registry).set_function(
+            lambda: shutil.disk_usage(data_dir).free
+        )
 
     def request(self, status: int) -> None:
         """A request was answered."""

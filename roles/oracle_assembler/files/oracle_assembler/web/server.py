@@ -59,7 +59,7 @@ async def serve(config: Config, keys: Keys) -> None:
 def _begin_to_end(server: Server, timeout: float) -> None:
     _log.info("stopping")
     asyncio.get_running_loop().call_later(timeout, _give_up)
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
 
 
 def _give_up() -> None:

@@ -45,9 +45,9 @@ async def begin(asked: models.Begin, response: Response, assembler: TheAssembler
 
 
 @router.get("", responses=problems(*_TOKEN))
-async def show_all(assembler: TheAssembler, user: TheUser, path: t.Optional[str] = None) -> models.Uploads:
+async def show_all(assembler: TheAssembler, user: TheUser, path: str | None = None) -> models.Uploads:
     """All uploads of the user that are not yet published; ``path``: those for one destination."""
-    mine = [upload for upload in assembler.of_user(user) if not upload.is_published and path in (None, upload.record.path)]
+    mine = [upload for upload in assembler.of_user(user) if not upload.is_published() and path in (None, upload.record.path)]
     return models.Uploads(uploads=[_shown(assembler, upload) for upload in mine])
 
 
@@ -71,8 +71,8 @@ async def put_part(
     request: Request, response: Response, assembler: TheAssembler, user: TheUser,
     upload_id: Id,
     number: t.Annotated[int, Path(ge=1)],
-    upload_key: t.Annotated[t.Optional[str], Header(max_length=256)] = None,
-    if_match: t.Annotated[t.Optional[str], Header()] = None,
+    upload_key: t.Annotated[str | None, Header(max_length=256)] = None,
+    if_match: t.Annotated[str | None, Header()] = None,
 ) -> models.PartReceived:  # fmt: skip
     """Receive a part."""
     upload = assembler.find(user, upload_id)
@@ -97,11 +97,9 @@ async def stitch(
 ) -> models.Upload:
     """Stitch the parts, check the whole and publish it; goes on after the answer."""
     upload = assembler.find(user, upload_id)
-    wanted = stitching.Asked(
-        asked.name, asked.size, asked.sha256, asked.key, asked.mode, asked.overwrite, request.state.request_id
-    )
+    wanted = stitching.Asked(asked.name, asked.size, asked.sha256, asked.key, asked.mode, asked.overwrite, request.state.request_id)
     await stitching.stitch(assembler, upload, wanted)
-    response.status_code = 200 if upload.is_published else 202
+    response.status_code = 200 if upload.is_published() else 202
     response.headers["Location"] = f"/v1/uploads/{upload_id}"
     return _shown(assembler, upload)
 
@@ -110,5 +108,3 @@ async def stitch(
 async def abort(upload_id: Id, assembler: TheAssembler, user: TheUser) -> None:
     """Abort an upload: its parts and its room are given back."""
     await beginning.end(assembler, assembler.find(user, upload_id), "aborted")
-
-
