@@ -4,7 +4,7 @@
 
 """Bounded threads: work on many things, hold few.
 
-Private to the collection bigfile.oci. The bound is ``threads``: as many items are in work, as many results wait.
+Private to the collection bigfile.oci. The bound is twice ``threads``: as many items are in work, as many results wait.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ def work_through(
     """
     source = iter(items)
     pull = threading.Lock()
-    results: queue.Queue[tuple[R | None, BaseException | None, bool]] = queue.Queue(maxsize=threads)
+    room = threading.Semaphore(2 * threads)
+    results: queue.Queue[tuple[R | None, BaseException | None, bool]] = queue.Queue()
     over = threading.Event()
 
     def run() -> None:
         try:
-            while not over.is_set():
+            while room.acquire() and not over.is_set():
                 with pull:
                     item = next(source, over)
                 if item is over:
@@ -51,9 +52,9 @@ def work_through(
             results.put((None, error, True))
 
     workers = [threading.Thread(target=run, name=f"window-{number}", daemon=True) for number in range(threads)]
-    for worker in workers:
-        worker.start()
     try:
+        for worker in workers:
+            worker.start()
         running = threads
         while running:
             result, error, ended = results.get()
@@ -62,11 +63,13 @@ def work_through(
             if ended:
                 running -= 1
             else:
+                room.release()
                 yield t.cast(R, result)
     except BaseException:
         over.set()
+        room.release(threads)
         stop()
-        _let_end(workers, results)
+        _let_end(workers)
         raise
 
 
@@ -84,13 +87,10 @@ def in_background(work: t.Callable[[], R]) -> t.Callable[[], R]:
     return result.result
 
 
-def _let_end(workers: list[threading.Thread], results: queue.Queue[t.Any]) -> None:
+def _let_end(workers: list[threading.Thread]) -> None:
     for worker in workers:
-        while worker.is_alive():
-            try:
-                results.get(timeout=FAREWELL / len(workers))
-            except queue.Empty:
-                break
+        if worker.is_alive():
+            worker.join(FAREWELL / len(workers))
 
 
 __all__ = ["in_background", "work_through"]
