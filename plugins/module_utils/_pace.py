@@ -56,7 +56,7 @@ class Run:
         """Sleep, but never past the end of the run, then :meth:`check`."""
         if self._deadline is not None:
             seconds = min(seconds, self._deadline - self.elapsed())
-        self._stopped.wait(max(0.0, seconds))
+        self._stopped.wait(min(max(0.0, seconds), threading.TIMEOUT_MAX))
         self.check()
 
 
