@@ -60,8 +60,8 @@ class PartBody:
 
     def _segments(self) -> t.Iterator[Buffer]:
         places = list(self._part.segment_sizes(self._stream.layout))
-        payloads = self._reader.read(self._part.offset, (size for unused, size, unused_last in places))
-        for (segment, unused, last), payload in zip(places, payloads):
+        payloads = self._reader.read(self._part.offset, (place[1] for place in places))
+        for (segment, _size, last), payload in zip(places, payloads, strict=True):
             yield self._stream.seal(segment, payload, last=last)
 
     def etag(self) -> str:

@@ -164,6 +164,8 @@ class Http:
                 data=b"" if payload is not None and not len(payload) else payload,  # requests would chunk an empty iterable
                 timeout=self._connection.timeout,
                 allow_redirects=False,
+                # With the request and not with the session, or else REQUESTS_CA_BUNDLE in the environment outdoes it.
+                verify=(self._connection.ca_path or True) if self._connection.validate_certs else False,
                 # Always ours: without it requests takes a user and password out of ~/.netrc.
                 auth=lambda prepared: _bear(prepared, token),
             )
@@ -185,7 +187,6 @@ class Http:
             session = requests.Session()
             session.headers["User-Agent"] = USER_AGENT
             session.headers["Accept-Encoding"] = "identity"
-            session.verify = (self._connection.ca_path or True) if self._connection.validate_certs else False
             if self._connection.client_cert:
                 pair = (self._connection.client_cert, self._connection.client_key)
                 session.cert = t.cast(tuple[str, str], pair) if pair[1] else pair[0]
@@ -222,9 +223,7 @@ def _refusal(answer: requests.Response, base: str) -> Refused:
     if 300 <= answer.status_code < 400:
         text = f"{base} answers with a redirect to {answer.headers.get('Location')}; give that as endpoint if it is the service"
     elif members:
-        text = (
-            f"{base} says: {members.get('detail') or members.get('title') or name} (HTTP {answer.status_code}, request {members.get('request_id')})"
-        )
+        text = f"{base} says: {members.get('detail') or members.get('title') or name} (HTTP {answer.status_code}, request {members.get('request_id')})"
     elif answer.request.method == "HEAD":
         text = f"{base} answers HEAD with HTTP {answer.status_code}, request {answer.headers.get('X-Request-Id')}"
     else:

@@ -78,9 +78,12 @@ class Journal:
             store._conn.execute("PRAGMA secure_delete = ON")  # pylint: disable=protected-access
             for key in store.all():
                 store.get(key)
-        except (sqlite3.DatabaseError, ValueError) as error:
+        except sqlite3.DatabaseError:
             store.close()
-            raise (sqlite3.DatabaseError(f"malformed: {error}") if isinstance(error, ValueError) else error)
+            raise
+        except ValueError as error:
+            store.close()
+            raise sqlite3.DatabaseError(f"a value in it is not JSON: {error}") from error
         return store
 
     def _set_aside(self, error: Exception) -> None:
@@ -91,7 +94,9 @@ class Journal:
         os.replace(self.path, aside)
         with contextlib.suppress(FileNotFoundError):
             os.replace(f"{self.path}-journal", f"{aside}-journal")  # else SQLite would roll it back into the new store
-        self.warnings.append(f"the journal {self.path} was damaged ({error}); it was set aside as {aside}, and the service is asked instead")
+        self.warnings.append(
+            f"the journal {self.path} was damaged ({error}); it was set aside as {aside}, and the service is asked instead"
+        )
         try:
             self._store = self._open()
         except sqlite3.DatabaseError as again:

@@ -106,7 +106,7 @@ def service(module: AnsibleModule) -> Service:
         patience = policy if client.reached else policy._replace(retries=min(policy.retries, PATIENCE_AT_FIRST))
         return persist(action, policy=patience, wait=run.wait, random=random.random, noted=lambda error: module.debug(str(error)))
 
-    names = ("endpoint", "username", "password", "token", "validate_certs", "ca_path", "client_cert", "client_key", "timeout")
+    names = [name for name in Connection._fields if name != "public_key"]
     pinned = params["assembler_public_key"]
     public_key = key_bytes("assembler_public_key", pinned) if pinned else None
     client = FileUpload(Connection(**{name: params[name] for name in names}, public_key=public_key), persist=persistently)
@@ -124,7 +124,11 @@ def _end_on_signals() -> None:
 def journal(module: AnsibleModule, *, read_only: bool = False) -> Journal:
     """The journal where the user wants it; check mode changes nothing in it."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Journal(module.params["journal"] or os.path.join(state, "bigfile.oci", "journal.db"), read_only=read_only or module.check_mode)
+    path = module.params["journal"] or os.path.join(state, "bigfile.oci", "journal.db")
+    opened = Journal(path, read_only=read_only or module.check_mode)
+    for warning in opened.warnings:
+        module.warn(warning)
+    return opened
 
 
 def key_bytes(option: str, text: str) -> bytes:
@@ -157,4 +161,14 @@ def size_in_bytes(option: str, text: str | None) -> int | None:
     return size
 
 
-__all__ = ["Service", "connection_spec", "from_environment", "journal", "journal_spec", "key_bytes", "require_libraries", "service", "size_in_bytes"]
+__all__ = [
+    "Service",
+    "connection_spec",
+    "from_environment",
+    "journal",
+    "journal_spec",
+    "key_bytes",
+    "require_libraries",
+    "service",
+    "size_in_bytes",
+]

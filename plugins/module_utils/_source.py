@@ -84,7 +84,9 @@ class Source:
         except SourceError as error:
             raise SourceChanged(f"{error}, but did when this run began; nothing was published") from error
         if not same:
-            raise SourceChanged(f"the source {self._shown} changed while it was read; nothing was published. Run again when nobody writes to it")
+            raise SourceChanged(
+                f"the source {self._shown} changed while it was read; nothing was published. Run again when nobody writes to it"
+            )
 
     def read(self, offset: int, sizes: t.Iterable[int]) -> t.Iterator[bytes]:
         """Yield the bytes from ``offset`` on in blocks of ``sizes``.

@@ -85,7 +85,7 @@ class Transfer:
         :param upload: the upload as the service knows it now
         :param digest: waits for the SHA-256 of the source
         """
-        for unused_round in range(ROUNDS):
+        for _round in range(ROUNDS):
             if upload["state"] == "receiving":
                 self._send_missing(upload["received"], threads)
             sha256 = digest()

@@ -140,7 +140,9 @@ class Uploader:
     def _session(self, entry: Entry) -> Session:
         facts = self._service.server()
         if entry.encrypted and SCHEME not in facts["sealing"]:
-            raise Untrusted(f"the service at {self._service.base} does not open streams of {SCHEME}; deploy it again, or send with encrypt: false")
+            raise Untrusted(
+                f"the service at {self._service.base} does not open streams of {SCHEME}; deploy it again, or send with encrypt: false"
+            )
         return _entry.session(
             entry,
             encryption_key=self._wish.encryption_key,

@@ -268,19 +268,34 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     else:
         limit = RateLimit(rate, wait=service.run.wait) if rate else None
         uploader = Uploader(
-            wanted, source=source, journal=journal, service=service.client, run=service.run, persist=service.persist, rate_limit=limit
+            wanted,
+            source=source,
+            journal=journal,
+            service=service.client,
+            run=service.run,
+            persist=service.persist,
+            rate_limit=limit,
         )
         outcome = uploader.present()
-    for warning in journal.warnings:
-        module.warn(warning)
     return result(outcome, url=service.client.url(wanted.path), duration=service.run.elapsed())
 
 
 def result(outcome: Outcome, *, url: str, duration: float) -> dict[str, t.Any]:
     """The outcome as RETURN has it, with its diff."""
     facts = outcome._asdict()
-    diff = {"before_header": outcome.path, "after_header": outcome.path, "before": facts.pop("before"), "after": facts.pop("after")}
-    return {**facts, "url": url, "duration": round(duration, 3), "rate": int(outcome.bytes_sent / max(duration, 0.001)), "diff": diff}
+    diff = {
+        "before_header": outcome.path,
+        "after_header": outcome.path,
+        "before": facts.pop("before"),
+        "after": facts.pop("after"),
+    }
+    return {
+        **facts,
+        "url": url,
+        "duration": round(duration, 3),
+        "rate": int(outcome.bytes_sent / max(duration, 0.001)),
+        "diff": diff,
+    }
 
 
 def main() -> None:

@@ -136,10 +136,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     path = destination("", module.params["path"]) if module.params["path"] else None
     client = _options.service(module).client
     journal = _options.journal(module, read_only=True)
-    found = pending(client, journal, path)
-    for warning in journal.warnings:
-        module.warn(warning)
-    return {"changed": False, "pending": found, "file": client.file(path) if path else None}
+    return {"changed": False, "pending": pending(client, journal, path), "file": client.file(path) if path else None}
 
 
 def main() -> None:
