@@ -10,6 +10,7 @@ Private to the collection bigfile.oci. It never writes, and never hands out byte
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 import traceback
@@ -82,32 +83,35 @@ class Source:
         try:
             same = self._identify() == self.identity
         except SourceError as error:
-            raise SourceChanged(f"{error}, but did when this run began; nothing was published") from error
+            raise SourceChanged(f"the source {self._shown} was removed or replaced while it was read; nothing was published") from error
         if not same:
             raise SourceChanged(
                 f"the source {self._shown} changed while it was read; nothing was published. Run again when nobody writes to it"
             )
 
-    def read(self, offset: int, sizes: t.Iterable[int]) -> t.Iterator[bytes]:
-        """Yield the bytes from ``offset`` on in blocks of ``sizes``.
+    def read(self, offset: int, sizes: t.Iterable[int]) -> t.Iterator[memoryview]:
+        """Yield the bytes from ``offset`` on in blocks of ``sizes``, none above 1 MiB. A block holds until the next is asked for.
 
         :raises SourceChanged: when the file is shorter than it was.
         """
+        buffer = memoryview(bytearray(SEGMENT_SIZE))
         try:
             with FileChunkIO(self.path, offset=offset, bytes=self.size - offset) as chunk:
                 for size in sizes:
-                    yield self._read_fully(chunk, size)
+                    block = buffer[:size]
+                    self._fill(block, chunk)
+                    yield block
         except OSError as error:
             raise SourceError(f"the source {self._shown} cannot be read: {error.strerror}") from error
 
-    def _read_fully(self, chunk: FileChunkIO, size: int) -> bytes:
-        block: bytes = chunk.read(size)
-        while len(block) < size:
-            more = chunk.read(size - len(block))
-            if not more:
+    def _fill(self, block: memoryview, chunk: FileChunkIO) -> None:
+        filled = 0
+        while filled < len(block):
+            # FileChunkIO's own readinto makes a copy of all that it reads; the one of its base class does not.
+            count = io.FileIO.readinto(chunk, block[filled:])
+            if not count:
                 raise SourceChanged(f"the source {self._shown} became shorter while it was read; nothing was published")
-            block += more
-        return block
+            filled += count
 
     def sha256(self, step: t.Callable[[], None]) -> str:
         """SHA-256 of the file in hexadecimal; ``step`` is called before each MiB and may raise to end it."""
