@@ -37,6 +37,9 @@ BLOCK = 256
 DIGESTS_MAX = 10_000
 """Digests kept; above that, those of files that are gone are dropped."""
 
+SHAPES = {"upload": dict, "parts": list, "digest": dict}
+"""What the store holds, by the first word of its keys."""
+
 Entry = dict[str, t.Any]
 """An upload that began: what :mod:`_upload` writes down, in JSON types."""
 
@@ -55,8 +58,8 @@ class Journal:
         self.warnings: list[str] = []
         self._read_only = read_only
         self._store: PickleDBSQLite | None = None
-        if read_only and not os.path.exists(self.path):
-            return
+        if read_only and not (os.path.exists(self.path) and os.path.getsize(self.path)):
+            return  # SQLite would make a store of an empty file
         try:
             self._store = self._open()
         except sqlite3.DatabaseError as error:
@@ -77,13 +80,14 @@ class Journal:
             # A key that is removed must be gone from the file too. pickleDB has no call for it.
             store._conn.execute("PRAGMA secure_delete = ON")  # pylint: disable=protected-access
             for key in store.all():
-                store.get(key)
+                if not isinstance(store.get(key), SHAPES[key.partition(":")[0]]):
+                    raise ValueError(f"{key} is not what it should be")
         except sqlite3.DatabaseError:
             store.close()
             raise
-        except ValueError as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             store.close()
-            raise sqlite3.DatabaseError(f"a value in it is not JSON: {error}") from error
+            raise sqlite3.DatabaseError(f"malformed: {error}") from error
         return store
 
     def _set_aside(self, error: Exception) -> None:
@@ -91,9 +95,12 @@ class Journal:
             self.warnings.append(f"the journal {self.path} is damaged ({error}) and was not read")
             return
         aside = f"{self.path}.damaged-{time.time_ns()}"
-        os.replace(self.path, aside)
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(f"{self.path}-journal", f"{aside}-journal")  # else SQLite would roll it back into the new store
+        try:
+            os.replace(self.path, aside)
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{self.path}-journal", f"{aside}-journal")  # else SQLite would roll it back into the new store
+        except OSError as refused:
+            raise self._unusable(refused) from error
         self.warnings.append(
             f"the journal {self.path} was damaged ({error}); it was set aside as {aside}, and the service is asked instead"
         )
@@ -159,11 +166,15 @@ class Journal:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # Its last holder may have unlinked it between our open and our lock.
-                if os.path.exists(lock) and os.fstat(handle).st_ino == os.stat(lock).st_ino:
-                    return handle
+                with contextlib.suppress(FileNotFoundError):
+                    if os.fstat(handle).st_ino == os.stat(lock).st_ino:
+                        return handle
             except BlockingIOError as error:
                 os.close(handle)
                 raise Busy("another run sends this very file to this destination right now; wait for it, or end it") from error
+            except OSError as error:
+                os.close(handle)
+                raise self._unusable(error) from error
             os.close(handle)
 
     def entry(self, key: str) -> Entry | None:
@@ -177,7 +188,7 @@ class Journal:
 
     def begin(self, key: str, entry: Entry) -> None:
         """Write down an upload before it begins."""
-        self._set(f"upload:{key}", entry)
+        self._set(f"upload:{key}", {name: _text(value) if isinstance(value, str) else value for name, value in entry.items()})
 
     def note(self, key: str, number: int) -> None:
         """Write down that the service acknowledged part ``number``."""
@@ -198,19 +209,24 @@ class Journal:
 
     def digest(self, path: str, identity: t.Sequence[int]) -> str | None:
         """The SHA-256 remembered for the file at ``path``, if it is the same file with the same bytes still."""
-        known = self._get(f"digest:{path}")
+        known = self._get(f"digest:{_text(path)}")
         return t.cast(str, known["sha256"]) if known and known["identity"] == list(identity) else None
 
     def remember(self, path: str, identity: t.Sequence[int], sha256: str) -> None:
         """Keep the digest of a file against its identity."""
         if self.digest(path, identity) == sha256:
             return
-        self._set(f"digest:{path}", {"identity": list(identity), "sha256": sha256})
+        self._set(f"digest:{_text(path)}", {"identity": list(identity), "sha256": sha256})
         kept = self._keys("digest:")
         if len(kept) > DIGESTS_MAX:
             for key in kept:
                 if not os.path.exists(key[len("digest:") :]):
                     self._remove(key)
+
+
+def _text(path: str) -> str:
+    """A path as the store can keep it; file names need not be UTF-8."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
