@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ._sealed.cipher import Buffer, PartDigest, Stream
-from ._sealed.layout import Part
+from ._sealed.layout import SEGMENT_SIZE, Part
 
 PIECE = 256 << 10
 """Bytes handed to the connection at once. A stall is measured over one piece."""
@@ -21,8 +21,8 @@ PIECE = 256 << 10
 class Reader(t.Protocol):
     """Gives the bytes of the source, see :class:`Source`."""
 
-    def read(self, offset: int, sizes: t.Iterable[int]) -> t.Iterator[bytes]:
-        """Blocks of ``sizes`` from ``offset`` on."""
+    def read(self, offset: int, sizes: t.Iterable[int]) -> t.Iterator[Buffer]:
+        """Blocks of ``sizes`` from ``offset`` on, each good until the next."""
 
 
 class PartBody:
@@ -60,9 +60,10 @@ class PartBody:
 
     def _segments(self) -> t.Iterator[Buffer]:
         places = list(self._part.segment_sizes(self._stream.layout))
+        sealed = bytearray(SEGMENT_SIZE)
         payloads = self._reader.read(self._part.offset, (place[1] for place in places))
         for (segment, _size, last), payload in zip(places, payloads, strict=True):
-            yield self._stream.seal(segment, payload, last=last)
+            yield self._stream.seal(segment, payload, last=last, into=sealed)
 
     def etag(self) -> str:
         """The ETag of what went out, once it all has."""

@@ -106,14 +106,18 @@ class SealedStream:
         nonce = self._prefix + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
         return AES.new(self._key, AES.MODE_GCM, nonce=nonce)
 
-    def seal(self, segment: int, payload: Buffer, *, last: bool) -> bytearray:
-        """The bytes of ``segment`` on the wire: the header before the first, the ciphertext, the tag."""
+    def seal(self, segment: int, payload: Buffer, *, last: bool, into: bytearray | None = None) -> memoryview:
+        """The bytes of ``segment`` on the wire: the header before the first, the ciphertext, the tag.
+
+        :param into: at least ``SEGMENT_SIZE`` bytes to write them to, so that many segments need one piece of memory
+        """
         start = SEALED.header if segment == 0 else 0
-        sealed = bytearray(start + len(payload) + TAG_SIZE)
+        size = start + len(payload) + TAG_SIZE
+        sealed = memoryview(bytearray(size) if into is None else into)[:size]
         sealed[:start] = self.header[:start]
         cipher = self._cipher(segment, last)
         if payload:
-            cipher.encrypt(payload, output=memoryview(sealed)[start:-TAG_SIZE])
+            cipher.encrypt(payload, output=sealed[start:-TAG_SIZE])
         sealed[-TAG_SIZE:] = cipher.digest()
         return sealed
 
@@ -140,7 +144,7 @@ class PlainStream:
 
     layout: Layout = PLAIN
 
-    def seal(self, segment: int, payload: Buffer, *, last: bool) -> Buffer:  # pylint: disable=unused-argument
+    def seal(self, segment: int, payload: Buffer, *, last: bool, into: bytearray | None = None) -> Buffer:  # pylint: disable=unused-argument
         """The payload, untouched."""
         return payload
 
