@@ -10,6 +10,7 @@ import re
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.bigfile.oci.plugins.filter.scrypt_hash import FilterModule, scrypt_hash
 
 PHC = re.compile(r"^\$scrypt\$ln=14,r=8,p=5\$(?P<salt>[A-Za-z0-9+/]{22})\$(?P<hash>[A-Za-z0-9+/]{43})$")
@@ -28,7 +29,10 @@ def test_the_hash_is_a_phc_string_that_scrypt_confirms() -> None:
 
 
 def test_the_hash_stays_what_it_was_in_earlier_releases() -> None:
-    assert scrypt_hash("correct horse", salt_seed="db1 dba") == "$scrypt$ln=14,r=8,p=5$s275sFjUp37VxJweuGKnfQ$RmkynpheZVr+9Hb792iCEjsk8PScEqzYE2lCJSNiD2k"
+    assert (
+        scrypt_hash("correct horse", salt_seed="db1 dba")
+        == "$scrypt$ln=14,r=8,p=5$s275sFjUp37VxJweuGKnfQ$RmkynpheZVr+9Hb792iCEjsk8PScEqzYE2lCJSNiD2k"
+    )
 
 
 def test_the_same_password_and_seed_give_the_same_hash() -> None:
