@@ -126,17 +126,26 @@ class SealedStream:
 
         :raises DamagedSegment: when it is not exactly what was sealed for this place.
         """
-        view = memoryview(sealed)
+        return t.cast(bytes, self._open(segment, memoryview(sealed), last, in_place=False))
+
+    def open_in_place(self, segment: int, sealed: memoryview, *, last: bool) -> memoryview:
+        """The same without a second buffer: the payload replaces its ciphertext, and is a part of ``sealed``.
+
+        Its bytes are worth nothing before this has returned.
+        """
+        return t.cast(memoryview, self._open(segment, sealed, last, in_place=True))
+
+    def _open(self, segment: int, view: memoryview, last: bool, in_place: bool) -> Buffer:
         start = SEALED.header if segment == 0 else 0
         if len(view) < start + TAG_SIZE or view[:start] != self.header[:start]:
             raise DamagedSegment(segment)
+        payload = view[start:-TAG_SIZE]
+        output = payload if in_place else None
         try:
-            return t.cast(
-                bytes,
-                self._cipher(segment, last).decrypt_and_verify(view[start:-TAG_SIZE], view[-TAG_SIZE:]),
-            )
+            opened = self._cipher(segment, last).decrypt_and_verify(payload, view[-TAG_SIZE:], output=output)
         except ValueError as error:
             raise DamagedSegment(segment) from error
+        return payload if in_place else t.cast(bytes, opened)
 
 
 class PlainStream:
@@ -149,6 +158,10 @@ class PlainStream:
         return payload
 
     def open(self, segment: int, sealed: Buffer, *, last: bool) -> Buffer:  # pylint: disable=unused-argument
+        """The payload, untouched."""
+        return sealed
+
+    def open_in_place(self, segment: int, sealed: memoryview, *, last: bool) -> memoryview:  # pylint: disable=unused-argument
         """The payload, untouched."""
         return sealed
 

@@ -12,13 +12,13 @@ import base64
 import fcntl
 import json
 import os
-import resource
 import sys
 import typing as t
 
 from .config import Config, ConfigError, load
 from .keys import Keys, load_keys, prepare_state
 from .logs import configure
+from .process import settle
 
 
 class _Stop(Exception):
@@ -67,9 +67,7 @@ def serve(config: Config) -> None:
     from .web.server import serve as serve_http
 
     configure(config.log_level)
-    os.umask(0o027)
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    settle()
     _init(config)
     keys = _keys(config)
     lock = _lock(config)

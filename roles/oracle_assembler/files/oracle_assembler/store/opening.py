@@ -15,7 +15,7 @@ import os
 
 from .._sealed.cipher import DamagedSegment, PartDigest, PlainStream, RefusedKey, SealedStream, Stream, header_salt, unwrap_key
 from .._sealed.layout import SEALED as SEALED_LAYOUT
-from .._sealed.layout import Layout
+from .._sealed.layout import SEGMENT_SIZE, Layout
 from ..problems import Problem
 from .records import Record
 from .whole import Buffer, write_all, write_whole
@@ -71,15 +71,15 @@ def stream_with_header(path: str, key: bytes | None, segment: Buffer) -> Stream:
         raise Problem("segment-damaged", "the stream does not begin with a header", segment=0) from error
 
 
-def open_into(stream: Stream, partial: int, spot: Spot, segment: Buffer) -> Buffer:
-    """Open one segment and write its payload at its final offset; returns the payload.
+def open_into(stream: Stream, partial: int, spot: Spot, segment: memoryview) -> memoryview:
+    """Open one segment where it stands and write its payload at its final offset; returns the payload.
 
     :raises Problem: ``segment-damaged``; nothing was written.
     """
     number, size, last = spot
     layout: Layout = stream.layout
     try:
-        payload = stream.open(number, segment, last=last)
+        payload = stream.open_in_place(number, segment, last=last)
         if len(payload) != size:
             raise DamagedSegment(number)
     except DamagedSegment as error:
@@ -96,13 +96,13 @@ def open_sealed_part(workspace: Workspace, number: int, stream: Stream) -> None:
     :raises Problem: ``segment-damaged``.
     """
     part = workspace.record.part(number)
-    tags = bytearray()
+    tags, buffer = bytearray(), memoryview(bytearray(min(SEGMENT_SIZE, part.stream_size)))
     with workspace.sealed_part(number) as sealed, workspace.partial() as partial:
         offset = 0
         for spot, size in zip(part.segment_sizes(stream.layout), workspace.record.wire_sizes(part), strict=True):
-            segment = os.pread(sealed, size, offset)
+            segment = buffer[: os.preadv(sealed, [buffer[:size]], offset)]
             open_into(stream, partial, spot, segment)
-            tags += segment[-stream.layout.tag :]
+            tags += segment[len(segment) - stream.layout.tag :]
             offset += size
     note_opened(workspace, number, bytes(tags))
     with workspace.segments() as folder:

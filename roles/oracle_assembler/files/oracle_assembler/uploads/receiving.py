@@ -23,7 +23,6 @@ from .beginning import published
 from .threads import Threads, ended, settled
 from .upload import Claim, Upload
 
-SEGMENT_SIZE = 1 << 20
 Chunks = t.AsyncIterator[bytes]
 
 
@@ -45,24 +44,22 @@ class Received(t.NamedTuple):
     new: bool
 
 
-async def segments(chunks: Chunks, sizes: t.Iterable[int]) -> t.AsyncIterator[memoryview]:
+async def segments(threads: Threads, chunks: Chunks, sizes: t.Iterable[int]) -> t.AsyncGenerator[memoryview, None]:
     """Cut a body into segments of these sizes; a segment's memory is used again for the next but one.
 
     :raises Problem: ``length-wrong`` when the body ends early.
     """
-    buffers = itertools.cycle((bytearray(), bytearray()))
-    rest = memoryview(b"")
-    for size, buffer in zip(sizes, buffers, strict=False):
-        if len(buffer) < size:
-            buffer.extend(bytes(size - len(buffer)))
-        segment, filled = memoryview(buffer)[:size], 0
-        while filled < size:
-            if not rest:
-                rest = memoryview(await _next(chunks))
-            count = min(len(rest), size - filled)
-            segment[filled : filled + count] = rest[:count]
-            rest, filled = rest[count:], filled + count
-        yield segment
+    with threads.buffers.borrow() as one, threads.buffers.borrow() as other:
+        rest = memoryview(b"")
+        for size, buffer in zip(sizes, itertools.cycle((one, other)), strict=False):
+            segment, filled = buffer[:size], 0
+            while filled < size:
+                if not rest:
+                    rest = memoryview(await _next(chunks))
+                count = min(len(rest), size - filled)
+                segment[filled : filled + count] = rest[:count]
+                rest, filled = rest[count:], filled + count
+            yield segment
 
 
 async def _next(chunks: Chunks) -> bytes:
@@ -74,16 +71,17 @@ async def _next(chunks: Chunks) -> bytes:
 async def pump(threads: Threads, sink: Sink, sizes: t.Iterable[int], chunks: Chunks) -> None:
     """Let a sink take a body; ends with no thread at work."""
     job = None
-    try:
-        async for segment in segments(chunks, sizes):
+    async with contextlib.aclosing(segments(threads, chunks, sizes)) as arriving:
+        try:
+            async for segment in arriving:
+                if job:
+                    await settled(job)
+                job = threads.data.submit(sink.take, segment)
             if job:
                 await settled(job)
-            job = threads.data.submit(sink.take, segment)
-        if job:
-            await settled(job)
-    finally:
-        if job:
-            await ended(job)
+        finally:
+            if job:
+                await ended(job)
 
 
 async def receive(assembler: Assembler, upload: Upload, arriving: Arriving, chunks: Chunks) -> Received:

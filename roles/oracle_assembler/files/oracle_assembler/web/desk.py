@@ -30,20 +30,20 @@ class Desk(t.NamedTuple):
     public_key: bytes
 
 
-def desk_of(request: Request) -> Desk:
+async def desk_of(request: Request) -> Desk:
     """The service's desk."""
     return t.cast(Desk, request.app.state.desk)
 
 
-def assembler_of(request: Request) -> Assembler:
+async def assembler_of(request: Request) -> Assembler:
     """The service without HTTP."""
-    return desk_of(request).assembler
+    return t.cast(Desk, request.app.state.desk).assembler
 
 
 _bearer = HTTPBearer(auto_error=False, description="A token of POST /v1/token.")
 
 
-def user_of(request: Request, _credentials: t.Annotated[t.Any, Security(_bearer)]) -> str:
+async def user_of(request: Request, _credentials: t.Annotated[t.Any, Security(_bearer)]) -> str:
     """Who asks; the gate has checked the token, this tells the OpenAPI file so."""
     return str(request.state.user)
 
