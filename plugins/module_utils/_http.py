@@ -13,6 +13,9 @@ import contextlib
 import email.utils
 import ipaddress
 import json
+import os
+import re
+import ssl
 import threading
 import time
 import traceback
@@ -64,17 +67,24 @@ class Connection(t.NamedTuple):
     public_key: bytes | None = None
     timeout: float = 60.0
 
+    def __repr__(self) -> str:
+        return f"Connection({self.endpoint!r})"
+
     @property
     def base(self) -> str:
         """The endpoint without a trailing slash.
 
         :raises OptionError: when it is no http or https URL.
         """
-        parts = urlsplit(self.endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise OptionError(f"the endpoint {self.endpoint} is not a URL such as https://host.example:8443")
-        if parts.username or parts.password:
+        try:
+            parts = urlsplit(self.endpoint)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if "@" in self.endpoint:
             raise OptionError("the endpoint carries a user or password; give them with username and password")
+        if not usable:
+            raise OptionError(f"the endpoint {self.endpoint} is not a URL such as https://host.example:8443")
         return self.endpoint.rstrip("/")
 
     @property
@@ -133,6 +143,7 @@ class Http:
                 f"{self.base} is plain http to another host, where anybody on the way can read and answer; use https, or pin the "
                 "service's key with assembler_public_key, or insist with validate_certs: false"
             )
+        _check_files(connection)
         self.reached = False
         """Whether the service has answered once; before that, little patience is due."""
         self._connection = connection
@@ -154,6 +165,8 @@ class Http:
         :param body: called for what to stream as the body
         :raises Refused: for an answer that is no success
         """
+        if token is not None and not re.fullmatch("[!-~]+", token):
+            raise OptionError("the token has a line end, a space or another character that a token has not; give it without")
         payload = None if body is None else body()
         try:
             answer = self._session().request(
@@ -208,6 +221,27 @@ class Http:
         return Unreachable(f"no connection to {self.base}: {_innermost(error)}; is the service running, and is its port open on the way?")
 
 
+def _check_files(connection: Connection) -> None:
+    """Read the certificates once: what is wrong with them is the user's to mend, and no trouble of the network.
+
+    :raises OptionError: when there is none in them.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ca_path, client_cert = connection.ca_path, connection.client_cert
+    try:
+        if ca_path and connection.validate_certs and not os.path.isdir(ca_path):
+            context.load_verify_locations(ca_path)
+    except OSError as error:
+        raise OptionError(f"ca_path: {ca_path} holds no certificate in PEM format") from error
+    try:
+        if client_cert:
+            context.load_cert_chain(client_cert, connection.client_key, password="")  # else it asks the terminal
+    except OSError as error:
+        raise OptionError(
+            f"client_cert: {client_cert} is no certificate in PEM format with its key, unencrypted, there or in client_key"
+        ) from error
+
+
 def _bear(prepared: requests.PreparedRequest, token: str | None) -> requests.PreparedRequest:
     if token is not None:
         prepared.headers["Authorization"] = f"Bearer {token}"
@@ -243,7 +277,7 @@ def _seconds(retry_after: str | None) -> float | None:
     """Seconds to wait by a Retry-After header: a number, or a date (RFC 9110, section 10.2.3)."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdigit():
+    if retry_after.strip().isdecimal():
         return float(retry_after)
     with contextlib.suppress(TypeError, ValueError):
         return max(
