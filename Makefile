@@ -37,5 +37,6 @@ build: ## the package, to .build/dist
 $(GATES) build:
 	@tests/gates/$@
 
-clean: ## remove everything that was made
+clean: ## stop what the demonstration left running, remove everything that was made
+	@tests/demo/run clean
 	rm -rf .build

@@ -19,6 +19,8 @@ export BIGFILE_USER_HOME=$user_home
 export HOME=$build/home XDG_CACHE_HOME=$build/home/.cache XDG_CONFIG_HOME=$build/home/.config XDG_DATA_HOME=$build/home/.local/share
 export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 export ANSIBLE_HOME=$HOME/.ansible ANSIBLE_COLLECTIONS_PATH=$build/tree ANSIBLE_NOCOLOR=1 NO_COLOR=1
+# For ansible's local connection ~ is what the user database says, whatever HOME is.
+export ANSIBLE_REMOTE_TEMP=$HOME/.ansible/tmp ANSIBLE_ASYNC_DIR=$HOME/.ansible_async
 export LC_ALL=${LC_ALL:-C.UTF-8}
 
 say() { printf '%s\n' "$*" >&2; }
