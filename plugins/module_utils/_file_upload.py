@@ -45,7 +45,7 @@ class FileUpload:
         self._http = Http(connection)
         self._connection = connection
         self._persist = persist
-        self._token = connection.token
+        self._token = connection.token or None  # an environment variable may be set to nothing
         self._renewal = threading.Lock()
 
     @property
@@ -100,7 +100,7 @@ class FileUpload:
         facts = answer.json()
         if facts.get("service") != "oracle_assembler":
             raise Untrusted(f"what answers at {self.base} is not the service oracle_assembler; look at the endpoint")
-        if int(facts.get("api", 0)) < API:
+        if not isinstance(facts.get("api"), int) or facts["api"] < API:
             raise Untrusted(
                 f"the service at {self.base} is too old: it speaks version {facts.get('api')} of the protocol, {API} is needed; "
                 "deploy it again with the role bigfile.oci.oracle_assembler"
@@ -142,16 +142,18 @@ class FileUpload:
     def file(self, path: str) -> Json | None:
         """``size``, ``sha256`` (None where the service does not know it) and ``mode`` of a published file; None when there is none."""
         try:
-            headers = self._call("HEAD", _route("files", path)).headers
+            answer = self._call("HEAD", _route("files", path))
         except Refused as error:
             if error.status == 404:
                 return None
             raise
+        if "Content-Length" not in answer.headers:
+            raise Refused(f"the answer to {answer.request} has no Content-Length", status=answer.status)
         return {
             "path": path,
-            "size": int(headers["Content-Length"]),
-            "sha256": _digest_from(headers.get("Repr-Digest", "")),
-            "mode": headers.get("File-Mode"),
+            "size": int(answer.headers["Content-Length"]),
+            "sha256": _digest_from(answer.headers.get("Repr-Digest", "")),
+            "mode": answer.headers.get("File-Mode"),
         }
 
     def put_file(self, path: str, headers: dict[str, str], body: t.Callable[[], Body]) -> Json:
@@ -256,7 +258,8 @@ def _digest_from(header: str) -> str | None:
         name, _equals, value = item.strip().partition("=")
         if name == "sha-256":
             with contextlib.suppress(ValueError):
-                return base64.b64decode(value.strip(":"), validate=True).hex()
+                digest = base64.b64decode(value.strip(":"), validate=True)
+                return digest.hex() if len(digest) == 32 else None
     return None
 
 
