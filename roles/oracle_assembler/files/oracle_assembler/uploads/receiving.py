@@ -135,6 +135,7 @@ async def _stays(assembler: Assembler, upload: Upload, arriving: Arriving) -> st
     etag = await assembler.threads.run(upload.workspace.etag, arriving.number, state)
     if etag != arriving.replaces:
         return etag
+    _check(upload)  # again, as a stitching may have begun while we read the ETag; from here to the next line nothing can
     upload.forget(arriving.number)
     await assembler.threads.run(upload.workspace.drop, arriving.number)
     return None
