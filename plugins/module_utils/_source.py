@@ -92,7 +92,9 @@ class Source:
     def read(self, offset: int, sizes: t.Iterable[int]) -> t.Iterator[memoryview]:
         """Yield the bytes from ``offset`` on in blocks of ``sizes``, none above 1 MiB. A block holds until the next is asked for.
 
-        :raises SourceChanged: when the file is shorter than it was.
+        The file is looked at after a block is read and before it is given away: changed bytes must never be sealed under the old key.
+
+        :raises SourceChanged: when it is not the file it was.
         """
         buffer = memoryview(bytearray(SEGMENT_SIZE))
         try:
@@ -100,6 +102,7 @@ class Source:
                 for size in sizes:
                     block = buffer[:size]
                     self._fill(block, chunk)
+                    self.check()
                     yield block
         except OSError as error:
             raise SourceError(f"the source {self._shown} cannot be read: {error.strerror}") from error
