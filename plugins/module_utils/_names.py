@@ -32,17 +32,17 @@ def destination(source: str, dest: str | None) -> str:
     shown = path.encode("utf-8", "backslashreplace").decode()
     if path.startswith("/") or any(name in ("", ".", "..") for name in path.split("/")):
         raise OptionError(f"the destination {shown} is not below the user's root: give a relative path without . and ..")
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise OptionError(f"the name {shown} is not UTF-8; give another one with dest") from error
     for name in path.split("/"):
         if _OWN_NAME.fullmatch(name):
             raise OptionError(f"the destination {shown} has a name that the service uses itself; give another one with dest")
         if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
             raise OptionError(f"the name {shown!r} has control characters; give another one with dest")
-        if len(name.encode("utf-8", "surrogateescape")) > 255:
+        if len(name.encode("utf-8")) > 255:
             raise OptionError(f"the name {shown} is longer than the 255 bytes that a file system takes; give a shorter one with dest")
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise OptionError(f"the name {shown} is not UTF-8; give another one with dest") from error
     return path
 
 
