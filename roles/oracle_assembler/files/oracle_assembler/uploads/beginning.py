@@ -20,6 +20,7 @@ from ..store.records import ENDING, Record, expected_parts
 from ..store.tree import exists
 from ..store.workspace import Workspace
 from .assembler import Assembler
+from .threads import undisturbed
 from .upload import Upload
 
 MIB = 1 << 20
@@ -51,7 +52,7 @@ async def begin(assembler: Assembler, user: str, asked: Asked) -> tuple[Upload, 
         known = assembler.uploads.get(record.id)
         if known is not None and not known.ended:
             return _same(known, record), False
-        upload = await _start(assembler, record)
+        upload = await undisturbed(_start(assembler, record))
     assembler.observe("upload-begun", upload_id=record.id, user=user, size=record.size)
     return upload, True
 
@@ -130,6 +131,10 @@ async def end(assembler: Assembler, upload: Upload, outcome: str) -> None:
     if upload.is_published():
         raise published(upload)
     upload.ended = True
+    await undisturbed(_end(assembler, upload, outcome))
+
+
+async def _end(assembler: Assembler, upload: Upload, outcome: str) -> None:
     for claim in list(upload.claims.values()):
         claim.take_away(Problem("upload-unknown", "the upload was ended"))
         await claim.finished.wait()

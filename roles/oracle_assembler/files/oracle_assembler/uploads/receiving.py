@@ -13,14 +13,12 @@ import contextlib
 import itertools
 import typing as t
 
-import anyio
-
 from ..problems import Problem
 from ..store.sinks import Comparing, Keeping, Opening, Sink
 from ..store.workspace import OPENED, SEALED
 from .assembler import Assembler, unknown
 from .beginning import published
-from .threads import Threads, ended, settled
+from .threads import Threads, ended, settled, undisturbed
 from .upload import Claim, Upload
 
 Chunks = t.AsyncIterator[bytes]
@@ -158,15 +156,19 @@ async def _take(assembler: Assembler, upload: Upload, arriving: Arriving, chunks
     sink = await _sink(assembler, upload, arriving)
     try:
         await pump(threads, sink, upload.record.wire_sizes(part), chunks)
-        with anyio.CancelScope(shield=True):  # what counts on the disk counts in memory
-            etag = await threads.run(sink.commit)
-            upload.note(part.number, SEALED if upload.record.held_sealed else OPENED)
-            upload.touch()
+        etag = await undisturbed(_commit(threads, upload, part.number, sink))
     finally:
-        with anyio.CancelScope(shield=True):
-            await threads.run(sink.close)
+        await undisturbed(threads.run(sink.close))
     assembler.observe("part", size=part.stream_size)
     return Received(part.number, part.size, etag, new=True)
+
+
+async def _commit(threads: Threads, upload: Upload, number: int, sink: Sink) -> str:
+    """What counts on the disk counts in memory."""
+    etag = await threads.run(sink.commit)
+    upload.note(number, SEALED if upload.record.held_sealed else OPENED)
+    upload.touch()
+    return etag
 
 
 async def _sink(assembler: Assembler, upload: Upload, arriving: Arriving) -> Sink:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-import anyio
-
 from ..problems import Problem
 from ..store.paths import parse
 from ..store.publishing import make_durable, publish
@@ -21,6 +19,7 @@ from ..store.workspace import Workspace
 from .assembler import Assembler
 from .receiving import Chunks, pump
 from .stitching import receipt_of
+from .threads import undisturbed
 
 
 class Arriving(t.NamedTuple):
@@ -75,9 +74,7 @@ async def _placed(assembler: Assembler, record: Record, *, overwrite: bool) -> t
         await assembler.threads.run(_prepare, assembler, workspace, overwrite)
         yield workspace
     finally:
-        with anyio.CancelScope(shield=True):
-            await assembler.threads.run(_clean, assembler, workspace)
-            del assembler.singles[record.id]
+        await undisturbed(_take_back(assembler, workspace))
 
 
 def _prepare(assembler: Assembler, workspace: Workspace, overwrite: bool) -> None:
@@ -86,6 +83,11 @@ def _prepare(assembler: Assembler, workspace: Workspace, overwrite: bool) -> Non
             raise Problem("exists", f"{workspace.record.path!r} exists already and was not to be overwritten")
     assembler.records.save(workspace.record)
     workspace.prepare()
+
+
+async def _take_back(assembler: Assembler, workspace: Workspace) -> None:
+    await assembler.threads.run(_clean, assembler, workspace)
+    del assembler.singles[workspace.record.id]
 
 
 def _clean(assembler: Assembler, workspace: Workspace) -> None:
@@ -101,8 +103,7 @@ async def _fill(assembler: Assembler, workspace: Workspace, arriving: Arriving, 
         await pump(threads, sink, record.wire_sizes(record.part(1)), chunks)
         return sink.commit()
     finally:
-        with anyio.CancelScope(shield=True):
-            await threads.run(sink.close)
+        await undisturbed(threads.run(sink.close))
 
 
 def _publish(assembler: Assembler, workspace: Workspace, arriving: Arriving) -> Placed:

@@ -68,19 +68,34 @@ class Threads:
 
 
 async def settled(job: concurrent.futures.Future[T]) -> T:
-    """The result of a job; when cancelled, the job's end is waited for all the same."""
-    try:
-        return await asyncio.wrap_future(job)
-    except asyncio.CancelledError:
-        await ended(job)
-        raise
+    """The result of a job; whoever is cancelled meanwhile hears of it when the job has ended."""
+    return await _completed(asyncio.wrap_future(job))
+
+
+async def undisturbed(work: t.Coroutine[t.Any, t.Any, T]) -> T:
+    """Do all of it, also when cancelled meanwhile: for steps that must not be left in the middle."""
+    return await _completed(asyncio.ensure_future(work))
 
 
 async def ended(job: concurrent.futures.Future[t.Any]) -> None:
     """Wait until a job has ended, however it ended."""
+    with contextlib.suppress(Exception):
+        await settled(job)
+
+
+async def _completed(future: asyncio.Future[T]) -> T:
+    """Cancelled by a scope of ours, or by the server when its client is gone: both only count afterwards."""
+    cancelled = None
     with anyio.CancelScope(shield=True):
-        if not job.done():
-            await asyncio.wait([asyncio.wrap_future(job)])
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is None:
+        return future.result()
+    future.exception()  # it is nobody's any more
+    raise cancelled
 
 
-__all__ = ["Threads", "ended", "settled"]
+__all__ = ["Buffers", "Threads", "ended", "settled", "undisturbed"]

@@ -46,7 +46,7 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def _complaints(error: RequestValidationError) -> str:
-    return "; ".join(f"{'.'.join(str(step) for step in item['loc'][1:])}: {item['msg']}" for item in error.errors())
+    return "; ".join(f"{'.'.join(str(step) for step in item['loc'][1:]) or 'the body'}: {item['msg']}" for item in error.errors())
 
 
 async def handle(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ nobody read, so that the client hears the answer instead of a broken connection.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -27,6 +28,7 @@ _log = logging.getLogger("oracle_assembler.request")
 _OPEN = {("POST", "/v1/token"), ("GET", "/v1/server"), ("GET", "/healthz"), ("GET", "/metrics")}
 JSON_BODY_MAX = 64 << 10
 DRAIN_SECONDS = 30
+DRAIN_PAUSE = 5
 
 
 class Call:
@@ -38,6 +40,7 @@ class Call:
         self.began = time.monotonic()
         self.status = 0
         self.body_done = False
+        self.stalled = False
         self._left = None if _streams(scope) else JSON_BODY_MAX
         scope["state"] = {**scope.get("state", {}), "request_id": self.request_id, "user": None, "problem": None}
 
@@ -45,12 +48,18 @@ class Call:
         """The next piece of the body, in time."""
         if self.body_done:
             return await self._receive()
-        with anyio.move_on_after(self._timeout) as scope:
-            message = await self._receive()
-        if scope.cancelled_caught:
+        message = await self._read(self._timeout)
+        if message is None:
             raise Problem("stalled", f"no byte of the body came for {self._timeout:g} seconds")
-        self.body_done = message["type"] != "http.request" or not message.get("more_body", False)
         self._limit(message)
+        return message
+
+    async def _read(self, patience: float) -> Message | None:
+        message = None
+        with anyio.move_on_after(patience):
+            message = await self._receive()
+        self.stalled = message is None
+        self.body_done = message is not None and (message["type"] != "http.request" or not message.get("more_body", False))
         return message
 
     def _limit(self, message: Message) -> None:
@@ -67,11 +76,13 @@ class Call:
         await self._send(message)
 
     async def drain(self) -> None:
-        """Read what is left of the body after the answer went out, for a while."""
+        """Read what is left of the body after the answer went out, for a while.
+
+        A client that is still sending looks for the answer only afterwards; closing on it now would make it miss the answer.
+        """
         with anyio.move_on_after(DRAIN_SECONDS):
-            while not self.body_done:
-                message = await self._receive()
-                self.body_done = message["type"] != "http.request" or not message.get("more_body", False)
+            while not self.body_done and not self.stalled:
+                await self._read(DRAIN_PAUSE)
 
 
 def _streams(scope: Scope) -> bool:
@@ -92,12 +103,18 @@ class Gate:
             return
         call = Call(scope, receive, send, self._timeout)
         try:
-            self._authenticate(scope)
-            await self._app(scope, call.receive, call.send)
+            await self._pass(call)
+            await call.drain()
+        except asyncio.CancelledError:  # how the server tells that the client is gone; it is over in any case
+            scope["state"]["problem"] = scope["state"]["problem"] or "disconnected"
+        self._account(call)
+
+    async def _pass(self, call: Call) -> None:
+        try:
+            self._authenticate(call.scope)
+            await self._app(call.scope, call.receive, call.send)
         except Exception as error:
             await self._answer(call, error)
-        await call.drain()
-        self._account(call)
 
     def _authenticate(self, scope: Scope) -> None:
         if (scope["method"], scope["path"]) in _OPEN:

@@ -14,6 +14,7 @@ import logging
 import os
 import pathlib
 import signal
+import socket
 import typing as t
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _BACKLOG = 1024
 _CONNECTIONS_MAX = 16_384
+_TO_OUR_LOG = {"handlers": {}, "loggers": {"_granian": {"propagate": True}, "granian.access": {"propagate": False}}}
 
 
 class NotStarted(Exception):
@@ -42,18 +44,44 @@ def _path(text: str | None) -> pathlib.Path | None:
 
 async def serve(config: Config, keys: Keys) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests under way, for at most ``shutdown_timeout`` seconds."""
+    _refuse_shared_port(config)
     app = create_app(config, keys)
     server = Server(
-        app, address=config.listen, port=config.port, interface=Interfaces.ASGI, http=HTTPModes.http1, websockets=False,
-        backlog=_BACKLOG, backpressure=_CONNECTIONS_MAX, http1_settings=HTTP1Settings(max_buffer_size=1 << 18), log_level=LogLevels.warning,
-        ssl_cert=_path(config.tls_certificate), ssl_key=_path(config.tls_key), ssl_protocol_min=SSLProtocols.tls12,
-    )  # fmt: skip
+        app,
+        address=config.listen,
+        port=config.port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=1 << 18),  # more is hardly faster, and each connection pays for it
+        websockets=False,
+        backlog=_BACKLOG,
+        backpressure=_CONNECTIONS_MAX,
+        log_level=LogLevels.error,
+        log_dictconfig=_TO_OUR_LOG,
+        ssl_cert=_path(config.tls_certificate),
+        ssl_key=_path(config.tls_key),
+        ssl_protocol_min=SSLProtocols.tls12,
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _begin_to_end, server, config.shutdown_timeout)
     await server.serve()
     if not app.state.started:
         raise NotStarted("the service did not start, its log says why")
+
+
+def _refuse_shared_port(config: Config) -> None:
+    """granian listens with SO_REUSEPORT: a second service on the port would quietly get half of the requests.
+
+    :raises NotStarted: when somebody listens there.
+    """
+    family = socket.AF_INET6 if ":" in config.listen else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that are only fading away do not count
+        try:
+            probe.bind((config.listen, config.port))
+        except OSError as error:
+            raise NotStarted(f"cannot listen on {config.listen} port {config.port}: {error.strerror}") from error
 
 
 def _begin_to_end(server: Server, timeout: float) -> None:
