@@ -35,7 +35,7 @@ def test_a_client_killed_at_ten_random_points_continues_each_time(client: Client
     chance = random.Random(20261123)
     before = parts_put(service)
     kept: list[int] = []
-    for _ in range(KILLS):
+    for _attempt in range(KILLS):
         process = client.start(src=str(source), part_size="16M", threads=THREADS, rate_limit=RATE)
         goal = (kept[-1] if kept else 0) + chance.randint(0, 3)
         deadline = time.monotonic() + 60

@@ -73,7 +73,7 @@ def test_strace_agrees_that_the_second_run_does_not_open_the_source(client: Clie
     source = make_file(work / "traced.bin", 6 * MiB)
     trace = client.folder / "trace"
     opened = []
-    for _ in range(2):
+    for _attempt in range(2):
         command = [strace, "-f", "-e", "trace=open,openat,openat2", "-o", str(trace)]
         run = client.finish(client.start(src=str(source), before=command))
         assert run.code == 0, run.text

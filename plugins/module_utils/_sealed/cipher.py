@@ -45,7 +45,7 @@ SCHEME = "AES256_GCM_HKDF_1MB"
 _WRAP_INFO = b"bigfile.oci upload key v1"
 _DERIVE_INFO = b"bigfile.oci derived upload key v1"
 
-Buffer = bytes | bytearray | memoryview
+Buffer = t.Union[bytes, bytearray, memoryview]
 
 
 class DamagedSegment(ValueError):
@@ -166,7 +166,7 @@ class PlainStream:
         return sealed
 
 
-Stream = SealedStream | PlainStream
+Stream = t.Union[SealedStream, PlainStream]
 
 
 class PartDigest:
