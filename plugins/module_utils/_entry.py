@@ -43,6 +43,9 @@ class Entry(t.NamedTuple):
     """The upload's random key; None when it is derived from the user's key, which is never kept."""
     key_check: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Entry({self.id!r}, {self.path!r})"  # and not the key
+
     @property
     def plan(self) -> Plan:
         """How this upload is cut."""
@@ -124,7 +127,7 @@ class Session(t.NamedTuple):
         """The wrapped key that goes with each part."""
         return self.wrapped_key if self.key_with_parts else None
 
-    def file_headers(self, sha256: str, mode: str | None) -> dict[str, str]:
+    def file_headers(self, sha256: str, mode: str | None, *, overwrite: bool) -> dict[str, str]:
         """The headers of a request that carries the whole file, see docs/protocol.md."""
         headers = {
             "Content-Type": "application/octet-stream",
@@ -137,6 +140,8 @@ class Session(t.NamedTuple):
             headers["Upload-Key"] = self.wrapped_key
         if mode:
             headers["Upload-Mode"] = mode
+        if not overwrite:
+            headers["If-None-Match"] = "*"
         return headers
 
 

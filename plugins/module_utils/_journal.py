@@ -223,6 +223,10 @@ class Journal:
                 if not os.path.exists(key[len("digest:") :]):
                     self._remove(key)
 
+    def forget_digest(self, path: str) -> None:
+        """Drop the digest of a file."""
+        self._remove(f"digest:{_text(path)}")
+
 
 def _text(path: str) -> str:
     """A path as the store can keep it; file names need not be UTF-8."""

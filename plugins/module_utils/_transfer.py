@@ -29,6 +29,8 @@ ROUNDS = 5
 POLL_FIRST, POLL_MOST = 0.02, 1.0
 """Seconds between two looks at a stitching."""
 
+MISMATCH = "what arrived is not what its SHA-256 names: the source changed while it was read; nothing was published"
+
 Upload = dict[str, t.Any]
 """An upload as the service tells of it, see docs/protocol.md."""
 
@@ -79,6 +81,7 @@ class Transfer:
         threads: int,
         digest: t.Callable[[], str],
         mode: str | None,
+        overwrite: bool,
     ) -> Upload:
         """Send and stitch until the service has published; its receipt.
 
@@ -90,7 +93,7 @@ class Transfer:
                 self._send_missing(upload["received"], threads)
             sha256 = digest()
             self._source.check()
-            upload = self._stitch(sha256, mode)
+            upload = self._stitch({"sha256": sha256, "mode": mode, "overwrite": overwrite})
             if upload["state"] == "published":
                 return t.cast(Upload, upload["receipt"])
             _raise_lasting(upload.get("problem") or {})
@@ -130,16 +133,14 @@ class Transfer:
         self._persist(attempt)
         return part
 
-    def _stitch(self, sha256: str, mode: str | None) -> Upload:
+    def _stitch(self, wanted: dict[str, t.Any]) -> Upload:
         """Ask for stitching and wait for its end: published, or receiving again."""
         session = self._session
         wanted = {
             "name": session.name,
             "size": session.plan.size,
-            "sha256": sha256,
             "key": session.wrapped_key,
-            "mode": mode,
-            "overwrite": True,
+            **wanted,
         }
         try:
             upload: Upload | None = self._service.stitch(session.id, wanted)
@@ -164,7 +165,7 @@ def _raise_lasting(problem: dict[str, t.Any]) -> None:
     """Raise what sending parts again and stitching again cannot mend."""
     name = str(problem.get("type", "")).rpartition(":")[2]
     if name == "digest-mismatch":
-        raise SourceChanged("what arrived is not what its SHA-256 names: the source changed while it was read; nothing was published")
+        raise SourceChanged(MISMATCH)
     if problem and name != "parts-damaged" and not problem.get("retryable"):
         raise Refused(
             f"stitching failed: {problem.get('detail')}",
@@ -173,4 +174,4 @@ def _raise_lasting(problem: dict[str, t.Any]) -> None:
         )
 
 
-__all__ = ["Transfer", "Upload"]
+__all__ = ["MISMATCH", "Transfer", "Upload"]

@@ -17,12 +17,12 @@ import typing as t
 
 from . import _entry, _plan
 from ._entry import Entry, Session
-from ._errors import SourceChanged, Untrusted, UploadError
+from ._errors import Refused, SourceChanged, Untrusted, UploadError
 from ._names import journal_key, source_reference
 from ._outcome import Facts, Outcome, delivered, described
 from ._resume import Resume
 from ._sealed.cipher import SCHEME
-from ._transfer import Transfer, Upload
+from ._transfer import MISMATCH, Transfer, Upload
 from ._window import in_background
 
 if t.TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Uploader:
 
         :raises UploadError: when it does not; what was acknowledged until then serves the next run, unless the source changed.
         """
-        with self._journal.claim(self._key):
+        with self._journal.claim(self._key), self._doubted_digest():
             there = self._service.file(self._wish.path)
             if there is not None and (not self._wish.force or self._is_same(there)):
                 return self._settled(there)
@@ -80,6 +80,15 @@ class Uploader:
             if entry is None and self._source.size < self._wish.threshold:
                 return self._send_whole(there)
             return self._send_parts(there, entry)
+
+    @contextlib.contextmanager
+    def _doubted_digest(self) -> t.Iterator[None]:
+        """Drop the remembered digest of a source that changed, or else the next run would trust it again."""
+        try:
+            yield
+        except SourceChanged:
+            self._journal.forget_digest(self._source.path)
+            raise
 
     # What is there
 
@@ -170,11 +179,13 @@ class Uploader:
         transfer = self._transfer(session)
         sha256 = self._digest()
         part = session.plan.part(1)
-        receipt = self._service.put_file(
-            self._wish.path,
-            session.file_headers(sha256, self._wish.mode),
-            lambda: transfer.checked_body(part),
-        )
+        headers = session.file_headers(sha256, self._wish.mode, overwrite=self._wish.force)
+        try:
+            receipt = self._service.put_file(self._wish.path, headers, lambda: transfer.checked_body(part))
+        except Refused as error:
+            if error.problem == "digest-mismatch":
+                raise SourceChanged(MISMATCH) from error
+            raise
         self._sent.append(part)
         return self._received(receipt, sha256, there=there, session=session)
 
@@ -189,7 +200,9 @@ class Uploader:
         try:
             known = upload or self._service.begin(_entry.opening(entry, source_reference(entry.source, entry.identity)))
             digest = self._digest_meanwhile()
-            receipt = self._transfer(session).complete(known, threads=self._wish.threads, digest=digest, mode=self._wish.mode)
+            receipt = self._transfer(session).complete(
+                known, threads=self._wish.threads, digest=digest, mode=self._wish.mode, overwrite=self._wish.force
+            )
             outcome = self._received(receipt, digest(), there=there, session=session, resumed=upload)
         except SourceChanged:
             with contextlib.suppress(UploadError):

@@ -30,6 +30,9 @@ class Wish(t.NamedTuple):
     mode: str | None = None
     check_mode: bool = False
 
+    def __repr__(self) -> str:
+        return f"Wish({self.path!r})"  # and not the key
+
     def plan(self, size: int) -> Plan:
         """How a new upload of a file of ``size`` bytes is cut."""
         if size < self.threshold:
