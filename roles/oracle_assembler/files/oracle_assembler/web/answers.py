@@ -16,9 +16,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from ..problems import KINDS, MEDIA_TYPE, Problem, from_os_error
-from . import models
 
 _log = logging.getLogger(__name__)
+_SCHEMA = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _FRAMEWORK = {404: "not-found", 405: "method-not-allowed", 400: "malformed", 413: "too-large"}
 
 
@@ -67,7 +67,7 @@ def problems(*names: str) -> dict[int | str, dict[str, t.Any]]:
     """The problem answers of a route, for the OpenAPI file."""
     answers: dict[int | str, dict[str, t.Any]] = {}
     for name in sorted((*names, "invalid", "internal"), key=lambda name: (KINDS[name].status, name)):
-        entry = answers.setdefault(KINDS[name].status, {"model": models.Problem, "description": ""})
+        entry = answers.setdefault(KINDS[name].status, {"content": _SCHEMA, "description": ""})
         entry["description"] = f"{entry['description']}, {name}".lstrip(", ")
     return answers
 
