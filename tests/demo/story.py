@@ -68,6 +68,7 @@ def environment(**more: str) -> dict[str, str]:
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(DEMO / "collections"),
         "ANSIBLE_REMOTE_TEMP": str(DEMO / "tmp"),  # else in the home folder that /etc/passwd names, whatever HOME is
+        "ANSIBLE_PIPELINING": "true",
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
         "BIGFILE_JOURNAL": str(DEMO / "journal.db"),

@@ -1,0 +1,336 @@
+"""The role on this machine, as a plain process, with real ansible-playbook: first run, second run, check mode, changes, removal.
+
+The tests tell one story and stand in its order. Passwords reach the playbook by the environment, so that whatever shows one is the role.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import ssl
+import subprocess
+import threading
+import time
+import typing as t
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import ROOT, free_port, secret
+from .test_roundtrip_ansible import BIN, collections_path
+
+ROLE = ROOT / "roles" / "oracle_assembler"
+PLAYBOOK = [
+    {
+        "name": "Deploy the assembler",
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {
+            "oracle_assembler_users": [{"name": "dba", "password": "{{ lookup('ansible.builtin.env', 'ROLE_PASSWORD') }}", "quota": "1G"}]
+        },
+        "roles": ["bigfile.oci.oracle_assembler"],
+    }
+]
+
+
+class Outcome(t.NamedTuple):
+    """A run of the role."""
+
+    code: int
+    output: str
+    command_lines: set[str]
+    """Of all processes of this machine that were seen while it ran."""
+
+    @property
+    def changed(self) -> int:
+        found = re.search(r"^localhost .*\bchanged=(\d+)", self.output, re.MULTILINE)
+        assert found, self.output
+        return int(found[1])
+
+    def message(self) -> str:
+        """All of the output, without line breaks and escapes."""
+        return " ".join(self.output.replace('\\"', '"').split())
+
+
+class Host:
+    """This machine, as the role sees it: a folder to deploy to, and variables."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.root = folder / "service"
+        self.password = secret(secrets.token_urlsafe(18))
+        self.variables: dict[str, t.Any] = {
+            "oracle_assembler_manager": "process",
+            "oracle_assembler_root": str(self.root),
+            "oracle_assembler_port": free_port(),
+        }
+        self.playbook = folder / "playbook.json"
+        self.playbook.write_text(json.dumps(PLAYBOOK))
+        self.runs = 0
+
+    def run(self, *arguments: str, watched: bool = False, **variables: t.Any) -> Outcome:
+        """Run the role with its variables and these. ``watched``: note what process lists show meanwhile."""
+        settings = self.folder / "variables.json"
+        settings.write_text(json.dumps({**self.variables, **variables}))
+        process = subprocess.Popen(
+            [str(BIN / "ansible-playbook"), str(self.playbook), "-e", f"@{settings}", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": collections_path(),
+                "ANSIBLE_HOME": str(self.folder / "ansible"),
+                "ANSIBLE_REMOTE_TEMP": str(self.folder / "ansible" / "tmp"),
+                "ANSIBLE_LOCALHOST_WARNING": "false",
+                "ANSIBLE_PIPELINING": "true",
+                "ANSIBLE_NOCOLOR": "1",
+                "ROLE_PASSWORD": self.password,
+            },
+        )
+        seen: set[str] = set()
+        if watched:
+            threading.Thread(target=watch, args=(process, seen)).start()
+        output = process.communicate(timeout=600)[0]
+        self.runs += 1
+        (self.folder / f"run-{self.runs}.txt").write_text(output)
+        return Outcome(process.returncode, output, seen)
+
+    def deploy(self, *arguments: str, watched: bool = False, **variables: t.Any) -> Outcome:
+        """A run that has to go well."""
+        outcome = self.run(*arguments, watched=watched, **variables)
+        assert outcome.code == 0, outcome.output
+        return outcome
+
+    @property
+    def port(self) -> int:
+        return int(self.variables["oracle_assembler_port"])
+
+    def control(self, word: str) -> str:
+        done = subprocess.run([str(self.root / "control"), word], capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout + done.stderr
+
+    def pid(self) -> int:
+        """The running service's."""
+        found = re.search(r"pid (\d+)", self.control("status"))
+        assert found, (self.root / "service.log").read_text()
+        return int(found[1])
+
+    def password_hash(self) -> str:
+        config = json.loads((self.root / "etc" / "config.json").read_text())
+        return str(config["users"][0]["password_hash"])
+
+    def ask(self, route: str, body: object = None, ca: Path | None = None) -> dict[str, t.Any]:
+        """Ask the service; with a certificate to trust, by https."""
+        url = f"http{'s' if ca else ''}://127.0.0.1:{self.port}{route}"
+        context = ssl.create_default_context(cafile=str(ca)) if ca else None
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(
+            urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=20, context=context
+        ) as answer:
+            return t.cast("dict[str, t.Any]", json.load(answer))
+
+    def log_in(self, ca: Path | None = None) -> dict[str, t.Any]:
+        answer = self.ask("/v1/token", {"username": "dba", "password": self.password}, ca)
+        secret(answer["token"])
+        return answer
+
+    def files(self) -> set[str]:
+        return {str(path.relative_to(self.root)) for path in self.root.rglob("*")} if self.root.exists() else set()
+
+
+def watch(process: subprocess.Popen[str], seen: set[str]) -> None:
+    """Note the command line of every process until ``process`` ends."""
+    while process.poll() is None:
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                seen.add(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def host(base: Path) -> t.Iterator[Host]:
+    made = Host(base / "role")
+    yield made
+    if (made.root / "control").exists():
+        made.control("stop")
+
+
+@pytest.fixture(scope="module")
+def bare_check(host: Host) -> Outcome:
+    """Check mode, before anything is there."""
+    outcome = host.deploy("--check", "--diff")
+    assert not host.root.exists(), "check mode made something"
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def first(host: Host, bare_check: Outcome) -> Outcome:
+    """The first run, as talkative as can be."""
+    return host.deploy("--diff", "-vvv", watched=True)
+
+
+def test_the_defaults_are_those_that_the_argument_specs_name() -> None:
+    options = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    assert {name: option["default"] for name, option in options.items() if "default" in option} == defaults
+
+
+def test_every_variable_of_the_role_is_in_the_argument_specs() -> None:
+    options = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    facts = {"oracle_assembler_url", "oracle_assembler_public_key", "oracle_assembler_certificate"}
+    texts = [path.read_text() for folder in ("tasks", "vars", "templates", "handlers") for path in (ROLE / folder).iterdir()]
+    used = set(re.findall(r"(?<![\w./-])oracle_assembler_\w+", "\n".join(texts)))
+    assert used - facts == set(options)
+
+
+def test_check_mode_on_a_bare_host_says_what_it_would_do(bare_check: Outcome) -> None:
+    assert bare_check.changed > 0
+    assert "would be built" in bare_check.output
+
+
+def test_the_first_run_ends_with_a_service_that_answers(host: Host, first: Outcome) -> None:
+    assert host.ask("/healthz")["status"] == "ok"
+    assert first.changed > 0
+
+
+def test_the_public_key_and_url_that_it_shows_are_those_of_the_service(host: Host, first: Outcome) -> None:
+    assert f"assembler_public_key={host.ask('/v1/server')['public_key']}" in first.message()
+    assert f"http://127.0.0.1:{host.port}" in first.message()
+
+
+def test_a_user_logs_in_with_the_password(host: Host, first: Outcome) -> None:
+    assert host.log_in()["expires_in"] == 3600
+
+
+def test_diff_and_the_highest_verbosity_show_neither_password_nor_hash(host: Host, first: Outcome) -> None:
+    assert host.password not in first.output
+    assert host.password_hash() not in first.output
+    assert host.password_hash().rpartition("$")[2] not in first.output
+
+
+def test_no_process_list_shows_password_or_hash(host: Host, first: Outcome) -> None:
+    assert any("oracle_assembler" in line for line in first.command_lines), "else nothing was watched"
+    shown = "\n".join(first.command_lines)
+    assert host.password not in shown
+    assert host.password_hash() not in shown
+
+
+def test_what_is_secret_is_for_its_owner_alone(host: Host, first: Outcome) -> None:
+    private = ["etc", "etc/config.json", "state", "state/hpke.key", "state/token.key", "service.log", "service.pid"]
+    assert {name: oct((host.root / name).stat().st_mode & 0o077) for name in private} == dict.fromkeys(private, "0o0")
+
+
+def test_the_second_run_changes_nothing(host: Host, first: Outcome) -> None:
+    pid = host.pid()
+    assert host.deploy().changed == 0
+    assert host.pid() == pid
+
+
+def test_check_mode_on_a_deployed_host_changes_nothing_and_tells_what_would_change(host: Host, first: Outcome) -> None:
+    pid, config = host.pid(), (host.root / "etc" / "config.json").read_bytes()
+    same = host.deploy("--check", "--diff")
+    assert same.changed == 0
+    other = host.deploy("--check", "--diff", oracle_assembler_token_lifetime=1800, oracle_assembler_tls_self_signed=True)
+    assert other.changed > 0
+    assert (host.pid(), (host.root / "etc" / "config.json").read_bytes()) == (pid, config)
+    assert host.password_hash() not in same.output + other.output
+
+
+def test_a_stale_pid_file_is_seen_through(host: Host, first: Outcome) -> None:
+    os.kill(host.pid(), signal.SIGKILL)
+    (host.root / "service.pid").write_text(f"{os.getpid()}\n")  # as after a reboot: the number is somebody else's
+    time.sleep(0.5)
+    assert "does not run" in host.control("status")
+    assert "does not run" in host.control("stop")
+    assert "started" in host.control("start")
+    assert "runs already" in host.control("start")
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            assert host.ask("/healthz")["status"] == "ok"
+            return
+        time.sleep(0.1)
+    pytest.fail((host.root / "service.log").read_text())
+
+
+def test_a_configuration_that_the_service_refuses_is_not_written(host: Host, first: Outcome) -> None:
+    pid, config = host.pid(), (host.root / "etc" / "config.json").read_bytes()
+    outcome = host.run("--diff", oracle_assembler_file_mode="9")
+    assert outcome.code != 0
+    assert "file_mode" in outcome.message() and "octal" in outcome.message()
+    assert (host.pid(), (host.root / "etc" / "config.json").read_bytes()) == (pid, config)
+    assert sorted(path.name for path in (host.root / "etc").iterdir()) == ["config.json"]
+    assert host.password_hash() not in outcome.output
+
+
+def test_a_change_restarts_it_and_the_self_signed_certificate_verifies(host: Host, first: Outcome) -> None:
+    pid = host.pid()
+    host.variables.update(oracle_assembler_token_lifetime=1800, oracle_assembler_tls_self_signed=True)
+    assert host.deploy().changed > 0
+    assert host.pid() != pid
+    assert host.log_in(host.root / "etc" / "self_signed.pem")["expires_in"] == 1800
+    assert host.deploy().changed == 0
+
+
+def test_a_given_certificate_is_taken_over_and_its_key_not_shown(host: Host, first: Outcome, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "given.pem", tmp_path / "given.key"
+    subject = ["-subj", "/CN=assembler", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate), *subject]
+    subprocess.run(command, check=True, capture_output=True)
+    given = {"oracle_assembler_tls_certificate": str(certificate), "oracle_assembler_tls_key": str(key)}
+    outcome = host.deploy("--diff", "-vvv", oracle_assembler_tls_self_signed=False, **given)
+    assert host.log_in(certificate)["expires_in"] == 1800
+    assert not (host.root / "etc" / "self_signed.key").exists()
+    assert key.read_text().splitlines()[3] not in outcome.output
+    key.unlink()
+
+
+def test_absent_removes_all_but_the_data_and_purge_the_rest(host: Host, first: Outcome) -> None:
+    pid = host.pid()
+    published = host.root / "data" / "dba" / "exp.dmp"
+    published.write_bytes(b"a database")
+
+    assert host.deploy("--check", oracle_assembler_state="absent").changed > 0
+    assert host.pid() == pid
+
+    assert host.deploy(oracle_assembler_state="absent").changed > 0
+    assert not Path(f"/proc/{pid}").exists()
+    assert {name.partition("/")[0] for name in host.files()} == {"data", "state"}
+    assert published.read_bytes() == b"a database"
+    assert (host.root / "state" / "hpke.key").exists(), "a pinned key must survive"
+    assert host.deploy(oracle_assembler_state="absent").changed == 0
+
+    refused = host.run(oracle_assembler_purge=True)
+    assert refused.code != 0 and "oracle_assembler_purge deletes all uploaded files" in refused.message()
+    host.deploy(oracle_assembler_state="absent", oracle_assembler_purge=True)
+    assert not host.root.exists()
+
+
+@pytest.mark.parametrize(
+    "variables, complaint",
+    [
+        ({"oracle_assembler_listen": "0.0.0.0"}, "Without TLS the service listens on loopback only"),
+        ({"oracle_assembler_tls_key": "/key.pem"}, "Give both oracle_assembler_tls_certificate and oracle_assembler_tls_key"),
+        ({"oracle_assembler_data_dir": "relative"}, "must be an absolute path"),
+        ({"oracle_assembler_python": "/usr/bin/false"}, "No Python 3.10 or later"),
+        ({"oracle_assembler_users": [{"name": "dba"}]}, "The user dba needs either a password or a password_hash"),
+        ({"oracle_assembler_users": [{"name": "dba", "password_hash": "md5"}]}, "is not a PHC string of scrypt"),
+        ({"oracle_assembler_part_size_max": "12 apples"}, "The size 12 apples must be a number of bytes"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_changed(tmp_path: Path, variables: dict[str, t.Any], complaint: str) -> None:
+    host = Host(tmp_path / "host")
+    outcome = host.run(**variables)
+    assert outcome.code != 0
+    assert complaint in outcome.message()
+    assert outcome.changed == 0
+    assert not host.root.exists()
