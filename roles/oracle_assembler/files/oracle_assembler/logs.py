@@ -29,7 +29,7 @@ class Lines(logging.Formatter):
         line.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, default=str)  # ASCII: no name of a file plays tricks on a terminal
 
 
 def configure(level: str) -> None:

@@ -166,9 +166,9 @@ def remove_folder(parent: int, name: str, *, recursive: bool) -> None:
     :raises Problem: ``not-found``, ``not-a-folder``, ``folder-not-empty``.
     """
     target = name.encode()
-    if recursive:
-        _empty(parent, target)
     try:
+        if recursive:
+            _empty(parent, target)
         os.rmdir(target, dir_fd=parent)
     except FileNotFoundError as error:
         raise Problem("not-found", f"there is no folder {name!r}") from error

@@ -123,6 +123,8 @@ class Gate:
         scheme, _space, credential = token.partition(b" ")
         if scheme.lower() != b"bearer" or not credential:
             raise Problem("token-missing", "this call needs 'Authorization: Bearer <token>'; POST /v1/token gives one")
+        if "\n" in scope["path"]:  # the framework's routes do not match it
+            raise Problem("path-refused", "a path has no control characters")
         scope["state"]["user"] = self._tokens.user(credential.strip().decode("latin-1"))
 
     async def _answer(self, call: Call, error: Exception) -> None:
