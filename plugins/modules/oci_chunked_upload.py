@@ -246,7 +246,7 @@ def wish(params: dict[str, t.Any], *, check_mode: bool) -> Wish:
         raise OptionError(f'mode is four octal digits in quotes, such as "0640", not {params["mode"]}')
     key = params["encryption_key"]
     taken = {name: params[name] for name in ("split", "threads", "encrypt", "release_key", "force", "verify", "mode")}
-    return Wish(
+    wanted = Wish(
         destination(params["src"] or "", params["dest"]),
         threshold=_options.size_in_bytes("threshold", params["threshold"]) or 0,
         part_size=_options.size_in_bytes("part_size", params["part_size"]),
@@ -254,6 +254,8 @@ def wish(params: dict[str, t.Any], *, check_mode: bool) -> Wish:
         check_mode=check_mode,
         **taken,
     )
+    wanted.plan(wanted.threshold)  # a split or part size that cannot be meant is told whatever the size of the file
+    return wanted
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:
