@@ -12,6 +12,7 @@ import base64
 import fcntl
 import json
 import os
+import ssl
 import sys
 import typing as t
 
@@ -33,7 +34,8 @@ def _init(config: Config) -> bool:
     for user in config.users:
         folder = os.path.join(config.data_dir, user.folder)
         if not os.path.isdir(folder):
-            os.makedirs(folder, mode=0o700)
+            os.makedirs(folder)
+            os.chmod(folder, int(config.folder_mode, 8))
             changed = True
     return changed
 
@@ -49,6 +51,16 @@ def _keys(config: Config) -> Keys:
 
 def _public_key(config: Config) -> str:
     return base64.b64encode(_keys(config).public).decode()
+
+
+def _check_tls(config: Config) -> None:
+    if config.tls_certificate and config.tls_key:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_certificate, config.tls_key, password="")
+        except ssl.SSLError as error:
+            raise _Stop(f"{config.tls_certificate} and {config.tls_key} are not a certificate and its key: {error.reason}") from error
+        except OSError as error:
+            raise _Stop(f"cannot read {config.tls_certificate} and {config.tls_key}: {error.strerror}") from error
 
 
 def _lock(config: Config) -> int:
@@ -68,6 +80,7 @@ def serve(config: Config) -> None:
 
     configure(config.log_level)
     settle()
+    _check_tls(config)
     _init(config)
     keys = _keys(config)
     lock = _lock(config)
@@ -85,8 +98,9 @@ def init(config: Config) -> None:
     _write({"changed": changed, "public_key": _public_key(config)})
 
 
-def check(config: Config) -> None:  # pylint: disable=unused-argument
+def check(config: Config) -> None:
     """The configuration was read, and so it can be used."""
+    _check_tls(config)
     _write({"valid": True})
 
 

@@ -19,7 +19,7 @@ FREE = 5
 """Failures before waiting begins."""
 WAIT_MAX = 300.0
 TABLE_MAX = 10_000
-CHECKS_AT_A_TIME = 2
+CHECKS_AT_A_TIME = 1
 WAITING_MAX = 32
 
 

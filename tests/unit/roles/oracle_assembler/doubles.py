@@ -23,6 +23,7 @@ import typing as t
 import urllib.parse
 
 import requests
+
 from oracle_assembler._sealed import cipher, layout
 from oracle_assembler.tokens import hash_password
 from oracle_assembler.web import models

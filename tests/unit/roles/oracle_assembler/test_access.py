@@ -16,8 +16,6 @@ import requests
 from doubles import OPENAPI, Client, Service, problem_of
 
 
-
-
 @pytest.mark.parametrize(
     "method, path",
     [(method.upper(), path) for path, operations in OPENAPI["paths"].items() for method in operations],
@@ -45,7 +43,9 @@ def test_an_expired_token_is_told_apart(service: Service) -> None:
     key = bytes.fromhex((service.state / "token.key").read_text("ascii"))
     claims = jwt.decode(service.client().http.headers["Authorization"].split()[1], options={"verify_signature": False})
     old = jwt.encode({**claims, "exp": int(time.time()) - 1}, key, "HS256")
-    answer = requests.put(f"{service.url}/v1/uploads/{'0' * 32}/parts/1", data=bytes(8 << 20), headers={"Authorization": f"Bearer {old}"}, timeout=10)
+    answer = requests.put(
+        f"{service.url}/v1/uploads/{'0' * 32}/parts/1", data=bytes(8 << 20), headers={"Authorization": f"Bearer {old}"}, timeout=10
+    )
     assert (answer.status_code, problem_of(answer)) == (401, "token-expired")
 
 
@@ -67,7 +67,9 @@ def test_a_token_survives_a_restart_and_ends_with_its_password(own_service: Serv
     own_service.restart()
     assert client.call("GET", "/v1/uploads").status_code == 200
     changed = json.loads(own_service.config.read_text("utf-8"))
-    changed["users"][0]["password_hash"] = Service(own_service.root / "state", port=1).config.read_text("utf-8").split('"password_hash": "')[1].split('"')[0]
+    changed["users"][0]["password_hash"] = (
+        Service(own_service.root / "state", port=1).config.read_text("utf-8").split('"password_hash": "')[1].split('"')[0]
+    )
     own_service.config.write_text(json.dumps(changed), "utf-8")
     own_service.restart()
     assert problem_of(client.call("GET", "/v1/uploads")) == "token-invalid"
@@ -120,9 +122,10 @@ def test_log_lines_are_json_and_hold_no_secrets(client: Client, service: Service
     upload = client.begin(b"x", "log")
     wrapped = str(client.wrapped(upload))
     client.put(upload, 1, b"y" + upload.body(1)[1:], **{"Upload-Key": wrapped})
-    lines = service.log.read_text("utf-8").splitlines()
-    entries = [json.loads(line) for line in lines]
-    failure = next(entry for entry in reversed(entries) if entry.get("problem") == "segment-damaged")
+    while '"segment-damaged"' not in (text := service.log.read_text("utf-8")) or not text.endswith("\n"):
+        time.sleep(0.01)
+    lines = text.splitlines()
+    failure = next(entry for entry in map(json.loads, reversed(lines)) if entry.get("problem") == "segment-damaged")
     assert failure["user"] == "dba" and failure["request_id"] and failure["status"] == 422
     token = str(client.http.headers["Authorization"]).split()[1]
     for secret in (service.password, token, wrapped, upload.key.hex()):

@@ -35,7 +35,21 @@ def test_names_that_are_unusual_are_taken_as_they_are(client: Client, service: S
 
 @pytest.mark.parametrize(
     "raw",
-    ["%2e%2e/x", "../x", "a/../x", "./x", "a//x", "a/", "%00", "a%0Ab", "a%2Fb", "%ff", "%C2%85", "x" * 256, ".0123456789abcdef0123456789abcdef.segments"],
+    [
+        "%2e%2e/x",
+        "../x",
+        "a/../x",
+        "./x",
+        "a//x",
+        "a/",
+        "%00",
+        "a%0Ab",
+        "a%2Fb",
+        "%ff",
+        "%C2%85",
+        "x" * 256,
+        ".0123456789abcdef0123456789abcdef.segments",
+    ],
 )
 @pytest.mark.parametrize("method, place", [("GET", "files"), ("DELETE", "files"), ("PUT", "folders"), ("DELETE", "folders")])
 def test_paths_that_lead_elsewhere_are_refused(client: Client, service: Service, method: str, place: str, raw: str) -> None:
@@ -64,7 +78,9 @@ def test_if_none_match_keeps_an_existing_file(client: Client) -> None:
         ({"Upload-Sealing": "ROT13"}, "invalid"),
     ],
 )
-def test_a_file_that_is_not_what_its_headers_say_is_not_published(client: Client, service: Service, headers: dict[str, str], name: str) -> None:
+def test_a_file_that_is_not_what_its_headers_say_is_not_published(
+    client: Client, service: Service, headers: dict[str, str], name: str
+) -> None:
     assert problem_of(client.put_file("wrong/file", b"12345", **headers)) == name
     assert client.get_file("wrong/file").status_code == 404
     assert [path.name for path in (service.data / "wrong").glob(".*")] == []

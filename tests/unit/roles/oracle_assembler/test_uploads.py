@@ -217,7 +217,9 @@ def test_a_source_that_changed_is_not_published(client: Client, sealed: bool, re
 
 
 @pytest.mark.parametrize("sealed, release_key", WAYS)
-def test_damage_on_the_disk_is_pinned_to_its_parts_which_can_be_sent_again(client: Client, service: Service, sealed: bool, release_key: str) -> None:
+def test_damage_on_the_disk_is_pinned_to_its_parts_which_can_be_sent_again(
+    client: Client, service: Service, sealed: bool, release_key: str
+) -> None:
     upload = client.begin(os.urandom(4 * PART), f"rotten-{sealed}-{release_key}", sealed=sealed, release_key=release_key)
     client.put_all(upload)
     held = release_key == "at_stitch"

@@ -158,6 +158,11 @@ class Records:
         with self._open() as folder:
             unlink_if_there(folder, f"{upload_id}.json")
 
+    def ids(self) -> set[str]:
+        """Of all records, readable or not."""
+        with self._open() as folder:
+            return {found.group(1) for found in map(_NAME.fullmatch, os.listdir(folder)) if found}
+
     def load_all(self) -> t.Iterator[tuple[str, Record | None]]:
         """Every record by id; None for one that cannot be read."""
         with self._open() as folder:

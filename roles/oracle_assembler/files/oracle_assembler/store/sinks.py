@@ -17,7 +17,7 @@ import typing as t
 from .._sealed.cipher import PartDigest, Stream
 from .._sealed.layout import Part
 from .opening import note_opened, open_into, stream_with_header
-from .whole import write_all
+from .whole import unlink_if_there, write_all
 from .workspace import INCOMING, SEALED, Workspace
 
 
@@ -71,6 +71,7 @@ class Keeping:
         with workspace.segments() as folder:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.open(f"{self._number}.{INCOMING}", flags, 0o600, dir_fd=folder)
+        self._committed = False
 
     def take(self, segment: memoryview) -> None:
         """Append it."""
@@ -82,11 +83,15 @@ class Keeping:
         """Give the file the name that counts."""
         with self._workspace.segments() as folder:
             os.rename(f"{self._number}.{INCOMING}", f"{self._number}.{SEALED}", src_dir_fd=folder, dst_dir_fd=folder)
+        self._committed = True
         return self._digest.etag()
 
     def close(self) -> None:
-        """Close the file; one that was not committed is overwritten by the next try, or swept."""
+        """Close the file; one that was not committed goes."""
         os.close(self._file)
+        if not self._committed:
+            with self._workspace.segments() as folder:
+                unlink_if_there(folder, f"{self._number}.{INCOMING}")
 
 
 class Comparing:

@@ -180,10 +180,10 @@ def remove_folder(parent: int, name: str, *, recursive: bool) -> None:
 
 
 def _empty(parent: int, name: bytes) -> None:
-    for *names, folder in os.fwalk(name, topdown=False, follow_symlinks=False, dir_fd=parent):  # a symbolic link is not entered
-        for child in t.cast("list[bytes]", names[2]):
+    for _path, folders, files, folder in os.fwalk(name, topdown=False, follow_symlinks=False, dir_fd=parent):  # a link is not entered
+        for child in files:
             os.unlink(child, dir_fd=folder)
-        for child in t.cast("list[bytes]", names[1]):
+        for child in folders:
             _remove_child(folder, child)
 
 

@@ -14,9 +14,10 @@ from ..store.digests import Digests
 from ..store.opening import Stream, stream_of, unwrap
 from ..store.paths import Components, parse
 from ..store.records import Record, Records
-from ..store.space import free_bytes, used_bytes
+from ..store.space import free_bytes
 from ..store.tree import Tree
 from ..store.workspace import Workspace
+from .quotas import Quotas
 from .threads import Threads
 from .upload import Upload
 
@@ -46,7 +47,7 @@ class Assembler:
         self._private_key = private_key
         folder_mode = int(config.folder_mode, 8)
         self._trees = {user.name: Tree(config.data_dir, parse(user.folder), folder_mode) for user in config.users}
-        self._quotas = {user.name: user.quota for user in config.users}
+        self.quotas = Quotas({user.name: user.quota for user in config.users}, self._trees, self.threads)
 
     def tree(self, user: str) -> Tree:
         """The folder of a user."""
@@ -103,24 +104,19 @@ class Assembler:
         available = await self.threads.run(free_bytes, self.config.data_dir) - promised
         if needed > available:
             raise Problem("disk-full", "there is not enough room on the server's disk", needed=needed, available=max(0, available))
-        quota = self._quotas[record.user]
-        if quota is not None:
-            left = quota - await self.taken(record.user)
-            if record.size > left:
-                raise Problem("quota-reached", "the quota of the user does not allow it", needed=record.size, available=max(0, left))
+        left = await self.quotas.left(record.user, sum(other.size for other in self.pending(record.user)))
+        if left is not None and record.size > left:
+            raise Problem("quota-reached", "the quota of the user does not allow it", needed=record.size, available=max(0, left))
 
-    async def taken(self, user: str) -> int:
-        """Bytes that a user has on the disk, or was promised."""
-        used = await self.threads.run(used_bytes, self.tree(user))
-        pending = [upload.record for upload in self.of_user(user) if not upload.is_published()]
-        pending += [record for record in self.singles.values() if record.user == user]
-        return used + sum(record.size for record in pending)
+    def pending(self, user: str) -> list[Record]:
+        """What a user has begun and not yet published, single files too."""
+        begun = [upload.record for upload in self.of_user(user) if not upload.is_published()]
+        return begun + [record for record in self.singles.values() if record.user == user]
 
     def pending_below(self, user: str, folder: Components) -> bool:
         """Whether an upload into the folder, or deeper, is pending."""
-        pending = [upload.record for upload in self.of_user(user) if not upload.is_published()]
-        pending += [record for record in self.singles.values() if record.user == user]
-        return any(record.components[: len(folder)] == folder and len(record.components) > len(folder) for record in pending)
+        depth = len(folder)
+        return any(record.components[:depth] == folder and len(record.components) > depth for record in self.pending(user))
 
 
 def unknown(upload_id: str) -> Problem:

@@ -92,6 +92,7 @@ async def delete(assembler: Assembler, user: str, path: str) -> None:
     :raises Problem: ``not-found``, ``not-a-file``.
     """
     await assembler.threads.run(_delete, assembler, user, path)
+    assembler.quotas.deleted(user)
 
 
 def _delete(assembler: Assembler, user: str, path: str) -> None:

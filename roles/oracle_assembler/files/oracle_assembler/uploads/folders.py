@@ -57,6 +57,7 @@ async def delete(assembler: Assembler, user: str, path: str, *, recursive: bool)
         if assembler.pending_below(user, components):
             raise Problem("folder-in-use", f"an upload into {path!r} is pending: abort it, or let it end")
         await assembler.threads.run(_delete, assembler, user, components, recursive)
+    assembler.quotas.deleted(user)
 
 
 def _delete(assembler: Assembler, user: str, components: Components, recursive: bool) -> None:

@@ -58,7 +58,9 @@ async def receive_file(assembler: Assembler, user: str, arriving: Arriving, chun
         found = await _fill(assembler, workspace, arriving, chunks)
         if found != arriving.sha256:
             raise Problem("digest-mismatch", "the file that came has another SHA-256 than Repr-Digest says")
-        return await assembler.threads.run(_publish, assembler, workspace, arriving)
+        placed = await assembler.threads.run(_publish, assembler, workspace, arriving)
+        assembler.quotas.published(user, arriving.size)
+        return placed
 
 
 @contextlib.asynccontextmanager

@@ -190,6 +190,7 @@ async def _publish(assembler: Assembler, upload: Upload, asked: Asked) -> None:
     receipt = receipt_of(upload.record, asked.sha256, mode)
     upload.record = await assembler.threads.run(_commit, assembler, upload, receipt, asked.overwrite)
     upload.workspace.record = upload.record
+    assembler.quotas.published(upload.record.user, upload.record.size)
     upload.stream = None
     upload.received.clear()
 
