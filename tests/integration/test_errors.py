@@ -251,7 +251,7 @@ def test_a_damaged_journal_is_set_aside_and_the_upload_goes_on(client: Client, s
     result = client.upload(source, **options)
     (warning,) = result["warnings"]
     assert "damaged" in str(warning) and "set aside" in str(warning)
-    (aside,) = client.journal.parent.glob("journal.db.damaged-*")
+    (aside,) = client.journal.parent.glob("journal.db.damaged-*[0-9]")
     assert aside.read_bytes() == damaged
     assert result["resumed"] is not encrypt, "a plain upload needs no key from the journal; a sealed one begins anew"
     assert sha256_of(service.root / "journaled.bin") == sha256_of(source)
