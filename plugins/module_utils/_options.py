@@ -93,7 +93,7 @@ def service(module: AnsibleModule) -> Service:
     params = module.params
     positive = {"timeout": params["timeout"], "deadline": params["deadline"]}
     for name, value in positive.items():
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < float("inf"):
             raise OptionError(f"{name} is a number of seconds above 0, not {value:g}")
     for name in ("ca_path", "client_cert", "client_key"):
         if params[name] and not os.access(params[name], os.R_OK):
