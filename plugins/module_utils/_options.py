@@ -13,6 +13,7 @@ import base64
 import binascii
 import os
 import random
+import re
 import signal
 import typing as t
 
@@ -37,6 +38,8 @@ LIBRARIES = {
     "filechunkio": FILECHUNKIO_IMPORT_ERROR,
     "pickledb[sqlite]": PICKLEDB_IMPORT_ERROR,
 }
+
+SIZE = re.compile(r"\s*[0-9]*\.?[0-9]+\s*[A-Za-z]*\s*")
 
 PATIENCE_AT_FIRST = 2
 """Retries before the service has answered once: a wrong endpoint is to be told soon."""
@@ -153,6 +156,8 @@ def size_in_bytes(option: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
+        if not SIZE.fullmatch(text):
+            raise ValueError(text)  # ansible-core before 2.18 reads the 1 in 1,5M
         size = int(human_to_bytes(text))
     except ValueError as error:
         raise OptionError(f"{option}: {text} is no size; write bytes, or a number with K, M, G or T") from error
