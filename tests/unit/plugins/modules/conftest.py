@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
+import types
 import typing as t
 from pathlib import Path
 
@@ -14,7 +18,7 @@ from ansible.module_utils import basic
 
 from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.conftest import no_proxy, serve
 
-__all__ = ["no_proxy", "own_environment", "run_module", "serve"]
+__all__ = ["no_proxy", "own_environment", "run_module", "run_process", "serve"]
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +56,25 @@ def run_module(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str
         out, err = capfd.readouterr()
         result = Result(json.loads(out))
         result.said = out + err
+        return result
+
+    return run
+
+
+@pytest.fixture
+def run_process(tmp_path: Path) -> RunModule:
+    """Runs a module as a process of its own, with a file of options."""
+
+    def run(module: types.ModuleType, **options: t.Any) -> Result:
+        file = tmp_path / "arguments.json"
+        file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_remote_tmp": str(tmp_path)}}))
+        tree = Path(str(module.__file__)).parents[5]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), *sys.path])}
+        command = [sys.executable, "-m", module.__name__, str(file)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert "Traceback" not in done.stderr
+        result = Result(json.loads(done.stdout))
+        result.said = done.stdout + done.stderr
         return result
 
     return run

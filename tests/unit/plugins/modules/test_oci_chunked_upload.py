@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import os
 import re
-import subprocess
 import sys
 import typing as t
 from pathlib import Path
@@ -31,7 +28,6 @@ from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.tiny_servic
 Run = t.Callable[..., t.Any]
 Serve = t.Callable[..., TinyService]
 
-TREE = Path(_options.__file__).parents[5]
 PASSWORD, TOKEN = "pass-word-of-dba", "token-of-dba"
 KEY = base64.b64encode(bytes(range(32))).decode()
 PRIVATE = bytes(range(64, 96))
@@ -276,10 +272,10 @@ def test_the_journal_is_kept_with_the_state_of_the_user(run_module: Run, uploadi
     assert (tmp_path / "state" / "bigfile.oci" / "journal.db").exists()
 
 
-def test_a_damaged_journal_is_a_warning(run_module: Run, uploading: dict[str, t.Any], tmp_path: Path) -> None:
+def test_a_damaged_journal_is_a_warning(run_process: Run, uploading: dict[str, t.Any], tmp_path: Path) -> None:
     journal = tmp_path / "journal.db"
     journal.write_bytes(b"garbage" * 1000)
-    result = run_module(main, **uploading, journal=str(journal))
+    result = run_process(oci_chunked_upload, **uploading, journal=str(journal))
     assert result["changed"]
     assert [warning for warning in result["warnings"] if "was damaged" in str(warning)]
 
@@ -294,24 +290,16 @@ def test_a_finished_upload_leaves_no_secret_in_the_journal(run_module: Run, uplo
 # As a process of its own
 
 
-def as_process(arguments: dict[str, t.Any], tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    file = tmp_path / "arguments.json"
-    file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_remote_tmp": str(tmp_path)}}))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TREE), *sys.path])}
-    command = [sys.executable, "-m", oci_chunked_upload.__name__, str(file)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_it_runs_as_a_process(uploading: dict[str, t.Any], service: TinyService, tmp_path: Path) -> None:
-    done = as_process({**uploading, "encryption_key": KEY}, tmp_path)
-    assert (done.returncode, json.loads(done.stdout)["changed"]) == (0, True)
+def test_it_runs_as_a_process(run_process: Run, uploading: dict[str, t.Any], service: TinyService) -> None:
+    result = run_process(oci_chunked_upload, **uploading, encryption_key=KEY)
+    assert result["changed"] is True
     assert "dumps/exp.dmp" in files(service)
-    assert not [secret for secret in SECRETS if secret in done.stdout + done.stderr]
+    assert not [secret for secret in SECRETS if secret in result.said]
 
 
 @pytest.mark.parametrize("token", [TOKEN + "\n", TOKEN + "\u20ac"])
-def test_a_token_that_no_header_can_carry_ends_in_no_traceback(uploading: dict[str, t.Any], tmp_path: Path, token: str) -> None:
-    done = as_process({**uploading, "token": token}, tmp_path)
-    assert (done.returncode, json.loads(done.stdout)["failed"]) == (1, True)
-    assert "the token" in json.loads(done.stdout)["msg"]
-    assert TOKEN not in done.stdout + done.stderr
+def test_a_token_that_no_header_can_carry_ends_in_no_traceback(run_process: Run, uploading: dict[str, t.Any], token: str) -> None:
+    result = run_process(oci_chunked_upload, **{**uploading, "token": token})
+    assert result["failed"] is True
+    assert "the token" in result["msg"]
+    assert TOKEN not in result.said

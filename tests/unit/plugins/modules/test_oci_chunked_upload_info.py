@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.bigfile.oci.plugins.modules import oci_chunked_upload_info
 from ansible_collections.bigfile.oci.plugins.modules.oci_chunked_upload_info import main
 from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.tiny_service import Reply, Request, TinyService
 
@@ -72,9 +73,9 @@ def test_a_path_outside_the_root_is_refused(ask: Run, path: str) -> None:
     assert service.requests == []
 
 
-def test_a_damaged_journal_is_a_warning_and_stays(ask: Run, tmp_path: Path) -> None:
+def test_a_damaged_journal_is_a_warning_and_stays(serve: t.Callable[..., TinyService], run_process: Run, tmp_path: Path) -> None:
     journal = tmp_path / "journal.db"
     journal.write_bytes(b"garbage" * 1000)
-    result, _service = ask(journal=str(journal))
+    result = run_process(oci_chunked_upload_info, endpoint=serve(answer).endpoint, token="token", journal=str(journal))
     assert [warning for warning in result["warnings"] if "is damaged" in str(warning)]
     assert journal.read_bytes() == b"garbage" * 1000
