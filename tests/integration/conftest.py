@@ -74,6 +74,22 @@ def make_file(path: Path, size: int, seed: int = 1) -> Path:
     return path
 
 
+def peak_of(pid: int) -> int:
+    """Peak resident bytes of a process that is alive, else 0. (What wait4 tells begins with the memory of whoever started it.)"""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def follow_peak(process: subprocess.Popen[bytes], peaks: list[int]) -> None:
+    """Keep the peak of a process in ``peaks`` until it ends."""
+    while process.poll() is None:
+        peaks[0] = max(peaks[0], peak_of(process.pid))
+        time.sleep(0.02)
+
+
 class Service:
     """The service oracle_assembler as a process of its own."""
 
@@ -157,13 +173,7 @@ class Service:
 
     def peak_memory(self) -> int:
         """Peak resident bytes, all processes added up."""
-        total = 0
-        for pid in self.processes():
-            with contextlib.suppress(OSError):
-                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                    if line.startswith("VmHWM:"):
-                        total += int(line.split()[1]) * 1024
-        return total
+        return sum(peak_of(pid) for pid in self.processes())
 
     def kill(self) -> None:
         """SIGKILL, as the kernel's out-of-memory killer would, to all of it."""
@@ -261,10 +271,13 @@ class Client:
         begun = time.monotonic()
         timer = threading.Timer(timeout, process.kill)
         timer.start()
+        peaks = [0]
+        watch = threading.Thread(target=follow_peak, args=(process, peaks))
+        watch.start()
         output = t.cast(t.IO[bytes], process.stdout).read().decode("utf-8", "replace")
-        _pid, status, usage = os.wait4(process.pid, 0)
+        process.wait()
         timer.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
+        watch.join()
         with self.transcript.open("a") as transcript:
             transcript.write(output)
         result = {}
@@ -272,7 +285,7 @@ class Client:
             with contextlib.suppress(ValueError):
                 found = json.loads(line)
                 result = found if isinstance(found, dict) else result
-        return Run(process.returncode, result, output, usage.ru_maxrss * 1024, time.monotonic() - begun)
+        return Run(process.returncode, result, output, peaks[0], time.monotonic() - begun)
 
     def run(self, module: str = "oci_chunked_upload", **options: t.Any) -> Run:
         """Run a module to its end, whatever that is."""
