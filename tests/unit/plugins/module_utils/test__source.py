@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
@@ -277,7 +278,7 @@ def test_no_byte_of_a_changed_file_is_handed_out(aged: Path, change: t.Callable[
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_file_has_no_digest(aged: Path, change: t.Callable[[Path], None]) -> None:
     source = Source(str(aged))
-    steps = iter([nothing, lambda: change(aged), nothing, nothing])
+    steps = iter([nothing, functools.partial(change, aged), nothing, nothing])
     with pytest.raises(SourceError):
         source.sha256(lambda: next(steps)())
 

@@ -202,7 +202,7 @@ def test_a_flipped_bit_in_a_later_segment_does_not_open_and_is_named(three: list
 @pytest.mark.parametrize(
     ("number", "place"),
     [(0, 1), (1, 0), (1, 2), (2, 1), (2, 0)],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_a_segment_does_not_open_at_another_place(three: list[bytes], number: int, place: int) -> None:
     with pytest.raises(DamagedSegment):
