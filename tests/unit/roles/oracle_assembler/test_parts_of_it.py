@@ -58,10 +58,10 @@ async def body_of(data: bytes, cuts: t.Iterable[int]) -> t.AsyncIterator[bytes]:
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=5), st.lists(st.integers(0, 30_000), max_size=12))
 def test_a_body_is_cut_into_its_segments_however_it_arrives(sizes: list[int], cuts: list[int]) -> None:
     data = os.urandom(sum(sizes))
-    threads = Threads()
+    buffers = (memoryview(bytearray(MIB)), memoryview(bytearray(MIB)))
 
     async def work() -> list[bytes]:
-        return [bytes(segment) async for segment in segments(threads, body_of(data, cuts), sizes)]
+        return [bytes(segment) async for segment in segments(buffers, body_of(data, cuts), sizes)]
 
     found = asyncio.run(work())
     assert [len(segment) for segment in found] == sizes and b"".join(found) == data
@@ -109,6 +109,21 @@ def test_memory_of_a_request_is_not_used_again_while_its_thread_is_at_work() -> 
         with pytest.raises(asyncio.CancelledError):
             await first
         assert stuck.at_work == 0 and set(b"".join(stuck.taken)) == {1} and set(b"".join(sink.taken)) == {2}
+
+    asyncio.run(work())
+
+
+def test_the_last_segments_memory_too_is_not_used_again_before_its_thread_is_done() -> None:
+    threads = Threads()
+
+    async def work() -> None:
+        first, second = SlowSink(), SlowSink()
+        one = asyncio.ensure_future(pump(threads, first, [1000], body_of(bytes([1]) * 1000, [])))  # type: ignore[arg-type]
+        await asyncio.to_thread(first.entered.wait)
+        await asyncio.sleep(0.005)
+        await pump(threads, second, [1000] * 3, body_of(bytes([2]) * 3000, []))  # type: ignore[arg-type]
+        await one
+        assert set(b"".join(first.taken)) == {1} and set(b"".join(second.taken)) == {2}
 
     asyncio.run(work())
 

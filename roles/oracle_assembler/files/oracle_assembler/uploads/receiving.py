@@ -42,22 +42,21 @@ class Received(t.NamedTuple):
     new: bool
 
 
-async def segments(threads: Threads, chunks: Chunks, sizes: t.Iterable[int]) -> t.AsyncGenerator[memoryview, None]:
+async def segments(buffers: tuple[memoryview, memoryview], chunks: Chunks, sizes: t.Iterable[int]) -> t.AsyncGenerator[memoryview, None]:
     """Cut a body into segments of these sizes; a segment's memory is used again for the next but one.
 
     :raises Problem: ``length-wrong`` when the body ends early.
     """
-    with threads.buffers.borrow() as one, threads.buffers.borrow() as other:
-        rest = memoryview(b"")
-        for size, buffer in zip(sizes, itertools.cycle((one, other)), strict=False):
-            segment, filled = buffer[:size], 0
-            while filled < size:
-                if not rest:
-                    rest = memoryview(await _next(chunks))
-                count = min(len(rest), size - filled)
-                segment[filled : filled + count] = rest[:count]
-                rest, filled = rest[count:], filled + count
-            yield segment
+    rest = memoryview(b"")
+    for size, buffer in zip(sizes, itertools.cycle(buffers), strict=False):
+        segment, filled = buffer[:size], 0
+        while filled < size:
+            if not rest:
+                rest = memoryview(await _next(chunks))
+            count = min(len(rest), size - filled)
+            segment[filled : filled + count] = rest[:count]
+            rest, filled = rest[count:], filled + count
+        yield segment
 
 
 async def _next(chunks: Chunks) -> bytes:
@@ -67,11 +66,11 @@ async def _next(chunks: Chunks) -> bytes:
 
 
 async def pump(threads: Threads, sink: Sink, sizes: t.Iterable[int], chunks: Chunks) -> None:
-    """Let a sink take a body; ends with no thread at work."""
-    job = None
-    async with contextlib.aclosing(segments(threads, chunks, sizes)) as arriving:
+    """Let a sink take a body; ends with no thread at work, and only then gives its memory back."""
+    with threads.buffers.borrow() as one, threads.buffers.borrow() as other:
+        job = None
         try:
-            async for segment in arriving:
+            async for segment in segments((one, other), chunks, sizes):
                 if job:
                     await settled(job)
                 job = threads.data.submit(sink.take, segment)
