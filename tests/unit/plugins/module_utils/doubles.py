@@ -108,6 +108,7 @@ class MemoryJournal:
         self.noted: dict[str, list[int]] = {}
         self.digests: dict[str, tuple[t.Any, str]] = {}
         self.claimed: list[str] = []
+        self.ever_noted: list[int] = []
 
     @contextlib.contextmanager
     def claim(self, key: str) -> t.Iterator[None]:
@@ -128,6 +129,7 @@ class MemoryJournal:
     def note(self, key: str, number: int) -> None:
         assert not self.read_only
         self.noted.setdefault(key, []).append(number)
+        self.ever_noted.append(number)
 
     def parts(self, key: str) -> list[int]:
         return sorted(self.noted.get(key, []))

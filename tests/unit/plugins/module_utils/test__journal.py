@@ -544,6 +544,22 @@ def test_a_system_without_locks_is_told(journals: Journals, monkeypatch: pytest.
         pass
 
 
+def test_a_lock_that_its_last_holder_took_away_is_made_anew(journals: Journals, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opened the file before the other unlinked it: that lock would keep nobody out."""
+    flock, leaving = _journal.fcntl.flock, [True]
+
+    def late(handle: int, how: int) -> None:
+        if leaving:
+            leaving.clear()
+            next(path.parent.glob("*.lock")).unlink()
+        flock(handle, how)
+
+    journal = journals()
+    monkeypatch.setattr(_journal.fcntl, "flock", late)
+    with journal.claim(KEY):
+        assert len(list(path.parent.glob("*.lock"))) == 1
+
+
 def test_only_one_of_many_holds_the_upload_at_any_time(journals: Journals, path: Path) -> None:
     """The lock is unlinked by each holder, while others open it."""
     inside: list[int] = []

@@ -150,6 +150,20 @@ def test_threads_share_one_rate() -> None:
     assert max(told) == pytest.approx(8 * 100 * 10 / 1000)
 
 
+def test_no_thread_s_bytes_are_lost_when_all_come_at_once() -> None:
+    class Slow(int):
+        """Lets the other threads in while it is reckoned with."""
+
+        def __truediv__(self, other: float) -> float:
+            threading.Event().wait(0.001)
+            return int(self) / other
+
+    clock, told = Clock(), [0.0]
+    limit = RateLimit(1000, wait=told.append, clock=clock)
+    in_threads(8, lambda: [limit.take(Slow(10)) for _unused in range(5)])
+    assert max(told) == pytest.approx(8 * 5 * 10 / 1000)
+
+
 def test_a_waiting_thread_holds_up_no_other() -> None:
     clock, entered, release = Clock(), threading.Barrier(4), threading.Event()
 

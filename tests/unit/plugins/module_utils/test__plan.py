@@ -43,6 +43,8 @@ def test_a_whole_file_is_one_part(size: int, encrypted: bool) -> None:
     [
         (0, 1, 1, 5 * MiB),
         (300 * MiB, 1, 1, 300 * MiB),
+        (300 * MiB - 1, 3, 3, 100 * MiB),
+        (300 * MiB + 1, 3, 3, 101 * MiB),
         (300 * MiB, 3, 3, 100 * MiB),
         (300 * MiB, 7, 7, 43 * MiB),
         (300 * MiB, 60, 60, 5 * MiB),

@@ -283,6 +283,16 @@ def test_a_changed_file_has_no_digest(aged: Path, change: t.Callable[[Path], Non
         source.sha256(lambda: next(steps)())
 
 
+@pytest.mark.parametrize("size", [0, 1, MiB])
+def test_a_file_that_changes_after_its_last_byte_was_read_has_no_digest(tmp_path: Path, size: int) -> None:
+    path = made(tmp_path / "dump", size)
+    source = Source(str(path))
+    if size == 0:
+        touched(path)
+    with pytest.raises(SourceChanged):
+        source.sha256(lambda: touched(path))
+
+
 def test_a_file_that_shrinks_is_said_to_have_become_shorter(aged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Source(str(aged))
     monkeypatch.setattr(source, "check", nothing)

@@ -253,6 +253,8 @@ def test_other_content_is_replaced(small: World, there: bytes) -> None:
 
 def test_a_file_whose_digest_the_service_does_not_know_is_replaced(small: World) -> None:
     small.service.place(PATH, small.source.content, sha256=None)
+    assert small.upload(check_mode=True).changed
+    assert small.source.reads == 0
     assert small.upload().changed
     assert "put_file" in small.service.calls
 
@@ -439,7 +441,7 @@ def test_a_source_that_changes_while_it_is_sent_publishes_nothing(world: World, 
         world.upload()
     assert world.published is None
     assert (world.service.pending, world.journal.uploads, world.journal.noted) == ({}, {}, {})
-    assert part not in world.journal.parts(world.key)
+    assert part not in world.journal.ever_noted
 
 
 def test_a_source_that_changes_before_the_stitching_publishes_nothing(world: World) -> None:
