@@ -229,7 +229,7 @@ def source_file() -> Path:
     else:
         source = DEMO / "random.bin"
         with source.open("wb") as file:
-            for _ in range(SAMPLE_SIZE // MIB):
+            for _block in range(SAMPLE_SIZE // MIB):
                 file.write(os.urandom(MIB))
     say(f"   {source}, {mib(source.stat().st_size)}")
     return source

@@ -254,7 +254,7 @@ def test_a_stale_pid_file_is_seen_through(host: Host, first: Outcome) -> None:
     assert "does not run" in host.control("stop")
     assert "started" in host.control("start")
     assert "runs already" in host.control("start")
-    for _ in range(100):
+    for _attempt in range(100):
         with contextlib.suppress(OSError):
             assert host.ask("/healthz")["status"] == "ok"
             return

@@ -279,8 +279,12 @@ def test_no_byte_of_a_changed_file_is_handed_out(aged: Path, change: t.Callable[
 def test_a_changed_file_has_no_digest(aged: Path, change: t.Callable[[Path], None]) -> None:
     source = Source(str(aged))
     steps = iter([nothing, functools.partial(change, aged), nothing, nothing])
+
+    def step() -> None:
+        next(steps)()
+
     with pytest.raises(SourceError):
-        source.sha256(lambda: next(steps)())
+        source.sha256(step)
 
 
 @pytest.mark.parametrize("size", [0, 1, MiB])
