@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from ._errors import OptionError, Refused, Untrusted
 from ._http import Answer, Body, Connection, Http, Json
+from ._sealed.cipher import KEY_SIZE
 
 API = 1
 """The version of the protocol that we speak."""
@@ -94,7 +95,7 @@ class FileUpload:
     def server(self) -> Json:
         """Version, limits and public key of the service.
 
-        :raises Untrusted: when it is none of ours, or too old.
+        :raises Untrusted: when it is none of ours, too old, or not the one that is pinned.
         """
         answer = self._call("GET", "/v1/server", authenticated=False)
         facts = answer.json()
@@ -105,8 +106,8 @@ class FileUpload:
                 f"the service at {self.base} is too old: it speaks version {facts.get('api')} of the protocol, {API} is needed; "
                 "deploy it again with the role bigfile.oci.oracle_assembler"
             )
-        pinned = self._connection.public_key
-        if pinned is not None and base64.b64encode(pinned).decode("ascii") != facts.get("public_key"):
+        answer.member("sealing")
+        if self._connection.public_key not in (None, _public_key(answer)):
             raise Untrusted(
                 f"the service at {self.base} shows another public key than assembler_public_key; if it was deployed anew, take its new key "
                 "from the role's output, else somebody stands in between"
@@ -246,6 +247,16 @@ class FileUpload:
             if error.status == 401 and self._drop_token(token):
                 error.transient = True
             raise
+
+
+def _public_key(answer: Answer) -> bytes:
+    with contextlib.suppress(ValueError):
+        key = base64.b64decode(str(answer.member("public_key")), validate=True)
+        if len(key) == KEY_SIZE:
+            return key
+    raise Untrusted(
+        f"the answer to {answer.request} has no public key of {KEY_SIZE} bytes; something else than the service may answer there"
+    )
 
 
 def _route(kind: str, path: str) -> str:

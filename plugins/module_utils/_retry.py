@@ -5,7 +5,7 @@
 """When to try again and how long to wait.
 
 Private to the collection bigfile.oci. Full jitter after "Exponential Backoff And Jitter" (Marc Brooker, 2015): many clients of
-one service that came back do not all knock at once. What the service asks for (Retry-After, RFC 9110) is the least.
+one service that came back do not all knock at once. What the service asks for (Retry-After, RFC 9110) is the least, within reason.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ class Policy(t.NamedTuple):
     retries: int = 10
     base: float = 0.5
     cap: float = 30.0
+    patience: float = 300.0
+    """What is asked for above this is not waited for: an hour in a header must not hold a run that has no deadline."""
 
     def pause(self, attempt: int, asked: float | None, random: float) -> float:
         """Seconds to wait after the failed try number ``attempt`` (from 0); ``random`` is in [0, 1)."""
         jitter = random * min(self.cap, self.base * 2.0 ** min(attempt, 30))
-        return max(jitter, asked or 0.0)
+        return max(jitter, min(asked or 0.0, self.patience))
 
 
 def persist(

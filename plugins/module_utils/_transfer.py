@@ -23,8 +23,11 @@ if t.TYPE_CHECKING:
     from ._sealed.layout import Part
     from ._source import Source
 
-ROUNDS = 5
-"""How often parts that the service found missing or damaged while stitching are sent again."""
+ROUNDS = 8
+"""How often a stitching is asked for: parts may turn out damaged, the service may die in the middle of it."""
+
+PAUSE_MOST = 15.0
+"""Seconds between two rounds, at most; the first follows at once."""
 
 POLL_FIRST, POLL_MOST = 0.02, 1.0
 """Seconds between two looks at a stitching."""
@@ -88,7 +91,7 @@ class Transfer:
         :param upload: the upload as the service knows it now
         :param digest: waits for the SHA-256 of the source
         """
-        for _round in range(ROUNDS):
+        for number in range(ROUNDS):
             if upload["state"] == "receiving":
                 self._send_missing(upload["received"], threads)
             sha256 = digest()
@@ -96,8 +99,11 @@ class Transfer:
             upload = self._stitch({"sha256": sha256, "mode": mode, "overwrite": overwrite})
             if upload["state"] == "published":
                 return t.cast(Upload, upload["receipt"])
-            _raise_lasting(upload.get("problem") or {})
-        raise Damaged(f"parts arrived damaged {ROUNDS} times over; look at the network and at the disk of the service")
+            problem = upload.get("problem") or {}
+            _raise_lasting(problem)
+            self._run.wait(min(PAUSE_MOST, 2.0**number - 1))
+        detail = problem.get("detail") or "the service ended in the middle of it each time"
+        raise Damaged(f"the file could not be stitched in {ROUNDS} tries: {detail}; the log of the service says more")
 
     def _send_missing(self, received: Ranges, threads: int) -> None:
         plan = self._session.plan
@@ -147,7 +153,8 @@ class Transfer:
         except Refused as error:
             if error.problem != "parts-missing":
                 raise
-            upload = self._service.upload(session.id)
+            known = self._service.upload(session.id)
+            upload = known and {**known, "problem": None}  # that of an earlier stitching
         pause = POLL_FIRST
         while upload is not None and upload["state"] == "stitching":
             self._run.wait(pause)

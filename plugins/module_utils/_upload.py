@@ -77,9 +77,15 @@ class Uploader:
             entry = self._resume.find()
             if self._wish.check_mode:
                 return self._foreseen(there, entry)
-            if entry is None and self._source.size < self._wish.threshold:
-                return self._send_whole(there)
-            return self._send_parts(there, entry)
+            try:
+                if entry is None and self._source.size < self._wish.threshold:
+                    return self._send_whole(there)
+                return self._send_parts(there, entry)
+            except Refused as error:
+                there = self._service.file(self._wish.path) if error.problem == "exists" else None
+                if there is None:
+                    raise
+                return self._settled(there)  # somebody was faster, or our own answer was lost; and it is to be left alone
 
     @contextlib.contextmanager
     def _doubted_digest(self) -> t.Iterator[None]:
@@ -110,8 +116,9 @@ class Uploader:
     def _settled(self, there: Facts) -> Outcome:
         """The file is there as wanted, or is to be left alone; at most its mode is to change."""
         after = {**there, "mode": self._wish.mode or there["mode"]} if self._wish.force else there
-        if self._wish.force and not self._wish.check_mode:
+        if not self._wish.check_mode:
             self._resume.finished()
+        if self._wish.force and not self._wish.check_mode:
             self._journal.remember(self._source.path, self._source.identity, there["sha256"])
             if after != there:
                 self._service.set_mode(there["path"], after["mode"])

@@ -211,7 +211,7 @@ def test_a_part_is_sent_again_with_a_new_token_by_whoever_sends_parts(serve: Ser
 
 def server(**members: t.Any) -> Reply:
     key = base64.b64encode(bytes(32)).decode()
-    return Reply(200, {"service": "oracle_assembler", "version": "1.0.0", "api": 1, "public_key": key, **members})
+    return Reply(200, {"service": "oracle_assembler", "version": "1.0.0", "api": 1, "public_key": key, "sealing": [], **members})
 
 
 def test_the_service_is_asked_without_a_token(serve: Serve) -> None:
@@ -242,6 +242,13 @@ def test_a_pinned_key_must_be_the_one_shown(serve: Serve) -> None:
     assert client(service.endpoint, token="token", public_key=bytes(32)).server()
     with pytest.raises(Untrusted, match=r"another public key than assembler_public_key"):
         client(service.endpoint, token="token", public_key=bytes(31) + b"\1").server()
+
+
+@pytest.mark.parametrize("shown", [None, "", "AAAA", base64.b64encode(bytes(31)).decode(), "not base64!", 7])
+def test_a_service_without_a_public_key_is_none_of_ours(serve: Serve, shown: t.Any) -> None:
+    service = serve(server(public_key=shown))
+    with pytest.raises(Untrusted, match=r"has no public key of 32 bytes"):
+        client(service.endpoint, token="token", public_key=bytes(32)).server()
 
 
 # Names in URLs

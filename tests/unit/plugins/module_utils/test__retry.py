@@ -111,3 +111,8 @@ def test_an_interrupt_while_waiting_ends_it() -> None:
             random=lambda: 0.0,
             noted=lambda unused: None,
         )
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(299.0, 299.0), (300.0, 300.0), (86400.0, 300.0)])
+def test_what_is_asked_for_is_waited_for_within_reason(asked: float, waited: float) -> None:
+    assert Policy().pause(0, asked, 0.5) == waited

@@ -633,10 +633,25 @@ def test_parts_that_are_always_damaged_are_sent_a_few_rounds_only(world: World) 
         return stitch(upload_id, wanted)
 
     world.service.stitch = on_a_bad_disk  # type: ignore[method-assign]
-    with pytest.raises(Damaged, match=rf"parts arrived damaged {_transfer.ROUNDS} times over; look at the network and at the disk"):
+    with pytest.raises(Damaged, match=rf"could not be stitched in {_transfer.ROUNDS} tries"):
         world.upload()
     assert world.service.sent.count(1) == _transfer.ROUNDS
     assert world.published is None
+
+
+def test_a_file_that_appears_meanwhile_is_left_alone_without_force_and_nothing_stays_pending(world: World) -> None:
+    foreign = {"path": PATH, "size": 3, "sha256": "ab" * 32, "mode": "0640"}
+
+    def too_late(upload_id: str, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+        assert wanted["overwrite"] is False
+        world.service.files[PATH] = foreign
+        raise Refused("there is a file already", status=412, problem="exists")
+
+    world.service.stitch = too_late  # type: ignore[method-assign]
+    outcome = world.upload(force=False)
+    assert (outcome.changed, outcome.size) == (False, 3)
+    assert world.journal.entries() == {}
+    assert world.service.pending == {}
 
 
 def test_parts_that_stitching_finds_missing_are_sent(world: World) -> None:
