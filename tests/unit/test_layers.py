@@ -87,6 +87,7 @@ ROOM_MAY_NAME = {"web": {"config", "keys"}, "uploads": {"config"}}
 
 HOMES = {
     "Crypto": {"_sealed"},
+    "anyio": {"uploads", "web"},
     "fastapi": {"web"},
     "granian": {"web"},
     "jwt": {"tokens"},

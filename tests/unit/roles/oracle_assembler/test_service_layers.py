@@ -27,7 +27,7 @@ BESIDE = {
 }
 MAY = {
     "__main__": {"web", *BESIDE},
-    "web": {"uploads", "tokens", "attempts"},
+    "web": {"uploads", "tokens", "attempts", "process"},
     "uploads": {"store"},
     "store": {"_sealed"},
     "_sealed": set(),

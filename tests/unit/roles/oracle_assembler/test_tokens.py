@@ -44,6 +44,7 @@ def test_a_hash_carries_its_own_cost_and_defaults_to_14_8_5() -> None:
         "$scrypt$ln=4,r=1,p=1$AAAA$AAAA",
         "x" + HASHES["dba"],
     ],
+    ids=["empty", "no members", "another function", "too dear", "too short", "something before it"],
 )
 def test_hashes_that_are_none_or_cost_too_much_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
