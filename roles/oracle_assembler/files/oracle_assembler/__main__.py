@@ -19,7 +19,7 @@ import typing as t
 from .config import Config, ConfigError, load
 from .keys import Keys, load_keys, prepare_state
 from .logs import configure
-from .process import settle
+from .process import leave, settle
 
 
 class _Stop(Exception):
@@ -87,9 +87,9 @@ def serve(config: Config) -> None:
     try:
         asyncio.run(serve_http(config, keys))
     except NotStarted as error:
-        raise _Stop(str(error)) from error
-    finally:
         os.close(lock)
+        raise _Stop(str(error)) from error
+    leave()
 
 
 def init(config: Config) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import pathlib
 import signal
 import socket
@@ -22,6 +21,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
+from ..process import leave
 from .app import create_app
 
 if t.TYPE_CHECKING:
@@ -93,8 +93,7 @@ def _begin_to_end(server: Server, timeout: float) -> None:
 def _give_up() -> None:
     """A crash like any other: what was acknowledged is on the disk."""
     _log.warning("requests did not finish in time, stopping without them")
-    logging.shutdown()
-    os._exit(0)
+    leave()
 
 
 __all__ = ["NotStarted", "serve"]
