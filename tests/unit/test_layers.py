@@ -71,7 +71,7 @@ FOREIGN = {"_sealed.cipher": "Crypto", "_source": "filechunkio", "_journal": "pi
 
 ROOMS = {
     "__main__": {"config", "keys", "logs", "process", "web"},
-    "web": {"uploads", "attempts", "tokens", "problems"},
+    "web": {"uploads", "attempts", "process", "tokens", "problems"},
     "uploads": {"store", "problems"},
     "store": {"_sealed", "problems"},
     "keys": {"_sealed", "store"},
