@@ -7,7 +7,11 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import secrets
+import socket
+import ssl
+import subprocess
 import time
 
 import jwt
@@ -105,6 +109,40 @@ def test_the_server_announces_its_limits(client: Client) -> None:
     server = client.call("GET", "/v1/server").json()
     assert (server["api"], server["sealing"], server["limits"]["parts_max"]) == (1, ["AES256_GCM_HKDF_1MB"], 10_000)
     assert server["limits"]["file_size_max"] == 32 << 20
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning", "ignore::DeprecationWarning")
+def test_over_tls_everything_is_the_same_and_old_versions_of_tls_are_refused(tmp_path: pathlib.Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=test",
+    ]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    service = Service(tmp_path, tls_certificate=str(certificate), tls_key=str(key)).start()
+    try:
+        client = service.client(trusted=str(certificate))
+        upload = client.begin(secrets.token_bytes(6 << 20), "tls")
+        client.put_all(upload)
+        assert client.publish(upload)["receipt"]["sha256"] == upload.sha256
+        old = ssl.create_default_context(cafile=str(certificate))
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        port = int(service.url.rpartition(":")[2])
+        with pytest.raises((ssl.SSLError, ConnectionError)), socket.create_connection(("127.0.0.1", port)) as plain:
+            old.wrap_socket(plain, server_hostname="127.0.0.1").close()
+    finally:
+        service.stop()
 
 
 def test_metrics_count_what_happens(client: Client) -> None:

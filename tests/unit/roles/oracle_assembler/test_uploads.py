@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import secrets
 import socket
@@ -260,11 +262,12 @@ def test_abort_gives_everything_back(client: Client, service: Service) -> None:
 class Slow:
     """A part on its way, by hand: begun, and sent on when told."""
 
-    def __init__(self, client: Client, upload: Upload, number: int, sent: int) -> None:
+    def __init__(self, client: Client, upload: Upload, number: int, sent: int, target: str = "", headers: str = "") -> None:
         place = urllib.parse.urlsplit(client.url)
         self.body, self.sent = upload.body(number), sent
         self.socket = socket.create_connection((place.hostname, place.port), timeout=20)
-        head = f"PUT /v1/uploads/{upload.id}/parts/{number} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(self.body)}\r\n"
+        target = target or f"PUT /v1/uploads/{upload.id}/parts/{number}"
+        head = f"{target} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(self.body)}\r\n{headers}"
         head += f"Authorization: {client.http.headers['Authorization']}\r\nUpload-Key: {client.wrapped(upload)}\r\n\r\n"
         self.socket.sendall(head.encode() + self.body[:sent])
 
@@ -287,6 +290,33 @@ def test_a_newer_request_takes_over_from_one_that_is_stuck(client: Client) -> No
     assert "superseded" in stuck.answer()
     client.put(upload, 2)
     assert client.publish(upload)["state"] == "published"
+
+
+def test_a_newer_request_for_a_single_file_takes_over_too(client: Client) -> None:
+    upload = Upload("takeover-single", os.urandom(3 * MIB), True, "with_parts")
+    digest = base64.b64encode(hashlib.sha256(upload.data).digest()).decode()
+    facts = {
+        "Upload-Id": upload.id,
+        "Upload-Size": str(3 * MIB),
+        "Repr-Digest": f"sha-256=:{digest}:",
+        "Upload-Sealing": "AES256_GCM_HKDF_1MB",
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in facts.items())
+    stuck = Slow(client, upload, 1, 2 * MIB, f"PUT /v1/files/{upload.path}", lines)
+    time.sleep(0.2)
+    assert (
+        client.call(
+            "PUT", f"/v1/files/{upload.path}", data=upload.body(1), headers={**facts, "Upload-Key": client.wrapped(upload)}
+        ).status_code
+        == 201
+    )
+    assert "superseded" in stuck.answer()
+    assert client.get_file(upload.path).content == upload.data
+
+
+def test_a_call_in_json_that_stands_still_is_ended(client: Client) -> None:
+    upload = Upload("json", b"x" * 100, False, "with_parts")
+    assert "stalled" in Slow(client, upload, 1, 10, "POST /v1/uploads", "Content-Type: application/json\r\n").answer()
 
 
 def test_a_body_that_stands_still_is_ended_and_the_part_is_not_received(client: Client) -> None:

@@ -17,6 +17,7 @@ from ..store.records import Record, Records
 from ..store.space import free_bytes
 from ..store.tree import Tree
 from ..store.workspace import Workspace
+from .claims import Claims
 from .quotas import Quotas
 from .threads import Threads
 from .upload import Upload
@@ -43,6 +44,7 @@ class Assembler:
         self.digests = Digests(config.state_dir)
         self.uploads: dict[str, Upload] = {}
         self.singles: dict[str, Record] = {}
+        self.single_claims: Claims[str] = {}
         self.begin_lock = asyncio.Lock()
         self._private_key = private_key
         folder_mode = int(config.folder_mode, 8)

@@ -19,7 +19,7 @@ from ..store.paths import parse
 from ..store.records import ENDING, Record, expected_parts
 from ..store.tree import exists
 from ..store.workspace import Workspace
-from .assembler import Assembler
+from .assembler import Assembler, unknown
 from .threads import undisturbed
 from .upload import Upload
 
@@ -90,14 +90,13 @@ def _check_header(text: str) -> None:
 
 async def _start(assembler: Assembler, record: Record) -> Upload:
     upload = Upload(record, assembler.workspace(record))
-    needed = record.stream_size + record.part_size if record.held_sealed else record.size
-    await assembler.check_room(record, needed)
+    await assembler.check_room(record, upload.room)
     await assembler.threads.run(_refuse_folder, upload.workspace)
     try:
         upload.reserved = await assembler.threads.run(_prepare, assembler, upload.workspace)
     except OSError as error:
         await assembler.threads.run(_erase, assembler, upload.workspace)
-        raise _no_room(error, needed) or error from error
+        raise _no_room(error, upload.room) or error from error
     assembler.uploads[record.id] = upload
     return upload
 
@@ -136,8 +135,7 @@ async def end(assembler: Assembler, upload: Upload, outcome: str) -> None:
 
 async def _end(assembler: Assembler, upload: Upload, outcome: str) -> None:
     for claim in list(upload.claims.values()):
-        claim.take_away(Problem("upload-unknown", "the upload was ended"))
-        await claim.finished.wait()
+        await claim.take_away(unknown(upload.record.id))
     if upload.stitching and upload.stitching.task:
         upload.stitching.stopped = True
         await upload.stitching.task

@@ -9,7 +9,6 @@ Two segments are in memory at a time, one coming in while the other is worked on
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import typing as t
 
@@ -18,8 +17,9 @@ from ..store.sinks import Comparing, Keeping, Opening, Sink
 from ..store.workspace import OPENED, SEALED
 from .assembler import Assembler, unknown
 from .beginning import published
+from .claims import claimed
 from .threads import Threads, ended, settled, undisturbed
-from .upload import Claim, Upload
+from .upload import Upload
 
 Chunks = t.AsyncIterator[bytes]
 
@@ -90,7 +90,7 @@ async def receive(assembler: Assembler, upload: Upload, arriving: Arriving, chun
     _check(upload)
     if arriving.length != part.stream_size:
         raise Problem("length-wrong", f"part {part.number} has {part.stream_size} bytes on the wire, not {arriving.length}")
-    async with _claimed(upload, part.number):
+    async with claimed(upload.claims, part.number):
         _check(upload)
         etag = await _stays(assembler, upload, arriving)
         if etag is not None:
@@ -105,24 +105,6 @@ def _check(upload: Upload) -> None:
         raise published(upload)
     if upload.stitching:
         raise Problem("stitching", "the upload is being stitched: ask for its state")
-
-
-@contextlib.asynccontextmanager
-async def _claimed(upload: Upload, number: int) -> t.AsyncIterator[None]:
-    older, claim = upload.claims.get(number), Claim()
-    upload.claims[number] = claim
-    try:
-        if older:
-            older.take_away(Problem("superseded", "a newer request sends this part"))
-            await older.finished.wait()
-        with claim.scope:
-            yield
-        if claim.lost:
-            raise claim.lost
-    finally:
-        claim.finished.set()
-        if upload.claims.get(number) is claim:
-            del upload.claims[number]
 
 
 async def _stays(assembler: Assembler, upload: Upload, arriving: Arriving) -> str | None:

@@ -17,6 +17,7 @@ from ..store.sinks import Whole
 from ..store.tree import exists
 from ..store.workspace import Workspace
 from .assembler import Assembler
+from .claims import claimed
 from .receiving import Chunks, pump
 from .stitching import receipt_of
 from .threads import undisturbed
@@ -54,7 +55,7 @@ async def receive_file(assembler: Assembler, user: str, arriving: Arriving, chun
     record = single(arriving.id, user, parse(arriving.path), size=arriving.size, header="" if arriving.sealed else None)
     if arriving.length != record.stream_size:
         raise Problem("length-wrong", f"a file of {arriving.size} bytes has {record.stream_size} on the wire, not {arriving.length}")
-    async with _placed(assembler, record, overwrite=arriving.overwrite) as workspace:
+    async with claimed(assembler.single_claims, record.id), _placed(assembler, record, overwrite=arriving.overwrite) as workspace:
         found = await _fill(assembler, workspace, arriving, chunks)
         if found != arriving.sha256:
             raise Problem("digest-mismatch", "the file that came has another SHA-256 than Repr-Digest says")
@@ -68,7 +69,7 @@ async def _placed(assembler: Assembler, record: Record, *, overwrite: bool) -> t
     """Room for the file, taken back whatever happens."""
     workspace = assembler.workspace(record)
     async with assembler.begin_lock:
-        if record.id in assembler.uploads or record.id in assembler.singles:
+        if record.id in assembler.uploads:
             raise Problem("upload-differs", "this Upload-Id is in use: choose a new one")
         await assembler.check_room(record, record.size)
         assembler.singles[record.id] = record

@@ -22,6 +22,7 @@ import anyio
 T = t.TypeVar("T")
 DATA = 8
 CONTROL = 4
+STITCH = max(2, os.cpu_count() or 1)
 BUFFER_SIZE = 1 << 20
 BUFFERS_KEPT = 16
 
@@ -55,7 +56,7 @@ class Threads:
         self.buffers = Buffers()
         self.data = pool(DATA, "data")
         self.control = pool(CONTROL, "control")
-        self.stitch = pool(max(2, os.cpu_count() or 1), "stitch")
+        self.stitch = pool(STITCH, "stitch")
 
     async def run(self, function: t.Callable[..., T], *args: t.Any, **kwargs: t.Any) -> T:
         """Call it in a control thread."""

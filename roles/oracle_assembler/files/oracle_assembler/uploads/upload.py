@@ -12,29 +12,13 @@ import datetime as dt
 import time
 import typing as t
 
-import anyio
-
-from ..problems import Problem
 from ..store.opening import Stream
 from ..store.records import PUBLISHED, Record
 from ..store.workspace import Workspace
+from .claims import Claims
+from .threads import STITCH
 
 Ranges = list[tuple[int, int]]
-
-
-class Claim:
-    """The right of one request to write one part; a newer request takes it over."""
-
-    def __init__(self) -> None:
-        self.scope = anyio.CancelScope()
-        self.finished = asyncio.Event()
-        self.lost: Problem | None = None
-
-    def take_away(self, why: Problem) -> None:
-        """Stop the request that holds it, at its next step."""
-        if self.lost is None:
-            self.lost = why
-            self.scope.cancel()
 
 
 @dataclasses.dataclass
@@ -64,7 +48,7 @@ class Upload:
         self.stream_received = 0
         self.reserved = False
         self.touched = time.time()
-        self.claims: dict[int, Claim] = {}
+        self.claims: Claims[int] = {}
         self.stitching: Stitching | None = None
         self.problem: dict[str, t.Any] | None = None
         self.stream: tuple[str, Stream] | None = None
@@ -95,12 +79,16 @@ class Upload:
         return self.record.state == PUBLISHED
 
     @property
+    def room(self) -> int:
+        """Bytes of disk that it needs in all; a part in the middle of being opened late exists twice."""
+        if not self.record.held_sealed:
+            return self.record.size
+        return self.record.stream_size + self.record.part_size * min(STITCH, self.record.parts)
+
+    @property
     def promised(self) -> int:
         """Bytes of disk that were promised and are not yet taken."""
-        if self.reserved or self.is_published():
-            return 0
-        one_more = self.record.part_size if self.record.held_sealed else 0  # a part in the middle of being opened exists twice
-        return self.record.stream_size - self.stream_received + one_more
+        return 0 if self.reserved or self.is_published() else max(0, self.room - self.stream_received)
 
     def missing(self) -> Ranges:
         """Ranges of part numbers that were not received."""
@@ -143,4 +131,4 @@ def rfc3339(seconds: float) -> str:
     return dt.datetime.fromtimestamp(seconds, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-__all__ = ["Claim", "Ranges", "Stitching", "Upload", "ranges", "rfc3339"]
+__all__ = ["Ranges", "Stitching", "Upload", "ranges", "rfc3339"]

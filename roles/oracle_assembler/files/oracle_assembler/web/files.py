@@ -45,7 +45,7 @@ def _sha256_of(header: str) -> str:
     responses={
         **problems(
             *_TOKEN, "path-refused", "exists", "segment-damaged", "digest-mismatch", "key-refused", "key-missing", "too-large", "length-required",
-            "length-wrong", "stalled", "not-a-file", "not-a-folder", "upload-differs", "disk-full", "quota-reached", "storage-failed",
+            "length-wrong", "stalled", "not-a-file", "not-a-folder", "upload-differs", "superseded", "disk-full", "quota-reached", "storage-failed",
         ),
         200: {"model": models.Receipt, "description": "A file was replaced"},
     },
