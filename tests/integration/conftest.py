@@ -15,6 +15,7 @@ import random
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -75,6 +76,14 @@ def make_file(path: Path, size: int, seed: int = 1) -> Path:
         for start in range(0, size, MiB):
             file.write(source.randbytes(min(MiB, size - start)))
     return path
+
+
+def until(condition: t.Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that another process is to bring about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"nothing of it within {seconds} seconds"
+        time.sleep(0.01)
 
 
 def peak_of(pid: int) -> int:
@@ -312,22 +321,30 @@ class Client:
         assert run.code == 0, run.text
         return run.result
 
-    def journal_keys(self) -> list[str]:
-        """The journal's keys, read past our own code."""
-        import sqlite3
-
+    def _journal_rows(self, prefix: str) -> list[tuple[str, t.Any]]:
+        """Keys and values of the journal, read past our own code; none while it is being made."""
         if not self.journal.exists():
             return []
-        with contextlib.closing(sqlite3.connect(self.journal)) as store:
-            return [row[0] for row in store.execute("SELECT key FROM kv ORDER BY key")]
+        with contextlib.closing(sqlite3.connect(self.journal)) as store, contextlib.suppress(sqlite3.OperationalError):
+            rows = store.execute("SELECT key, value FROM kv WHERE key LIKE ? ORDER BY key", [f"{prefix}%"]).fetchall()
+            return [(key, json.loads(value)) for key, value in rows]
+        return []
+
+    def journal_keys(self) -> list[str]:
+        """All keys of the journal."""
+        return [key for key, _value in self._journal_rows("")]
+
+    def parts_noted(self) -> int:
+        """Parts that the journal has as acknowledged."""
+        return sum(len(set(block)) for _key, block in self._journal_rows("parts:"))
+
+    def until_noted(self, count: int) -> None:
+        """Wait until so many parts are noted."""
+        until(lambda: self.parts_noted() >= count)
 
     def pending_entries(self) -> list[dict[str, t.Any]]:
         """The pending uploads in the journal; their random keys are secrets from now on."""
-        import sqlite3
-
-        with contextlib.closing(sqlite3.connect(self.journal)) as store:
-            rows = store.execute("SELECT value FROM kv WHERE key LIKE 'upload:%'").fetchall()
-        entries = [json.loads(row[0]) for row in rows]
+        entries = [value for _key, value in self._journal_rows("upload:")]
         for entry in entries:
             if entry["key"]:
                 secret(entry["key"])

@@ -162,9 +162,7 @@ def test_a_run_told_to_end_leaves_a_state_from_which_the_next_one_continues(clie
     source = make_file(work / "ended.bin", 256 * MiB, seed=5)
     for number in (signal.SIGTERM, signal.SIGINT):
         process = client.start(src=str(source), part_size="16M", rate_limit="60M")
-        there = received(service)
-        while received(service) < there + 2:
-            time.sleep(0.01)
+        client.until_noted(2 + client.parts_noted())
         begun = time.monotonic()
         process.send_signal(number)
         run = client.finish(process)
@@ -177,9 +175,8 @@ def test_a_run_told_to_end_leaves_a_state_from_which_the_next_one_continues(clie
 
 def test_two_runs_of_one_upload_at_a_time_the_second_says_so(client: Client, service: Service, work: Path) -> None:
     source = make_file(work / "twice.bin", 128 * MiB, seed=6)
-    first = client.start(src=str(source), rate_limit="40M")
-    while received(service) < 1:
-        time.sleep(0.01)
+    first = client.start(src=str(source), rate_limit="20M")
+    client.until_noted(1)
     assert "another run" in client.refused(src=str(source))
     assert client.finish(first).code == 0
     assert sha256_of(service.root / "twice.bin") == sha256_of(source)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Client, MiB, Service, make_file, sha256_of
+from .conftest import Client, MiB, Service, make_file, sha256_of, until
 from .test_source import interrupted
 
 
@@ -242,8 +242,7 @@ def test_a_damaged_journal_is_set_aside_and_the_upload_goes_on(client: Client, s
     source = make_file(work / "journaled.bin", 60 * MiB)
     options = {"encrypt": encrypt}
     process = client.start(src=str(source), part_size="5M", rate_limit="30M", **options)
-    while sum(1 for unused in service.root.rglob("*.opened")) < 3:
-        pass
+    until(lambda: sum(1 for unused in service.root.rglob("*.opened")) >= 3)
     process.kill()
     client.finish(process)
     damaged = b"this is no journal at all, and never was one" * 200
@@ -262,8 +261,7 @@ def test_a_users_key_resumes_even_without_the_journal(client: Client, service: S
     source = make_file(work / "keyed.bin", 60 * MiB)
     key = base64.b64encode(os.urandom(32)).decode()
     process = client.start(src=str(source), part_size="5M", rate_limit="30M", encryption_key=key)
-    while sum(1 for unused in service.root.rglob("*.opened")) < 3:
-        pass
+    until(lambda: sum(1 for unused in service.root.rglob("*.opened")) >= 3)
     process.kill()
     client.finish(process)
     client.journal.unlink()

@@ -7,15 +7,14 @@ import signal
 import time
 from pathlib import Path
 
-from .conftest import Client, MiB, Service, make_file, sha256_of
+from .conftest import Client, MiB, Service, make_file, sha256_of, until
 from .test_crash import received
 
 
 def interrupted(client: Client, service: Service, source: Path) -> dict[str, object]:
     """An upload killed in its middle; its journal entry."""
     process = client.start(src=str(source), part_size="5M", rate_limit="30M")
-    while received(service) < 3:
-        time.sleep(0.01)
+    until(lambda: received(service) >= 3)
     os.killpg(process.pid, signal.SIGKILL)
     client.finish(process)
     (entry,) = client.pending_entries()
@@ -42,8 +41,7 @@ def test_a_source_replaced_between_two_runs_begins_anew_with_a_new_key(client: C
 def test_a_source_written_to_during_the_run_publishes_nothing(client: Client, service: Service, work: Path) -> None:
     source = make_file(work / "written.bin", 60 * MiB)
     process = client.start(src=str(source), part_size="5M", rate_limit="30M")
-    while received(service) < 3:
-        time.sleep(0.01)
+    until(lambda: received(service) >= 3)
     with source.open("r+b") as file:
         file.seek(50 * MiB)
         file.write(b"changed in the middle of it")
@@ -59,8 +57,7 @@ def test_a_source_written_to_during_the_run_publishes_nothing(client: Client, se
 def test_a_source_that_becomes_shorter_during_the_run_publishes_nothing(client: Client, service: Service, work: Path) -> None:
     source = make_file(work / "shorter.bin", 60 * MiB)
     process = client.start(src=str(source), part_size="5M", rate_limit="30M")
-    while received(service) < 3:
-        time.sleep(0.01)
+    until(lambda: received(service) >= 3)
     os.truncate(source, 20 * MiB)
     run = client.finish(process)
     assert run.result["failed"] and "nothing was published" in run.result["msg"], run.text
