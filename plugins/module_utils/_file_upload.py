@@ -16,8 +16,9 @@ import threading
 import typing as t
 from urllib.parse import quote
 
+from ._connection import Connection
 from ._errors import OptionError, Refused, Untrusted
-from ._http import Answer, Body, Connection, Http, Json
+from ._http import Answer, Body, Http, Json
 from ._sealed.cipher import KEY_SIZE
 
 API = 1

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
-import ipaddress
 import json
 import os
 import re
@@ -20,8 +19,8 @@ import threading
 import time
 import traceback
 import typing as t
-from urllib.parse import urlsplit
 
+from ._connection import Connection
 from ._errors import OptionError, Refused, Unreachable, Untrusted
 
 REQUESTS_IMPORT_ERROR: str | None
@@ -48,53 +47,6 @@ class Body(t.Protocol):
 
     def __iter__(self) -> t.Iterator[t.Any]:
         """The bytes."""
-
-
-class Connection(t.NamedTuple):
-    """Where the service is and who we are.
-
-    ``timeout`` is how long, in seconds, the other side may stand still; ``public_key`` is the service's key as the user knows it.
-    """
-
-    endpoint: str
-    username: str | None = None
-    password: str | None = None
-    token: str | None = None
-    validate_certs: bool = True
-    ca_path: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    public_key: bytes | None = None
-    timeout: float = 60.0
-
-    def __repr__(self) -> str:
-        return f"Connection({self.endpoint!r})"
-
-    @property
-    def base(self) -> str:
-        """The endpoint without a trailing slash.
-
-        :raises OptionError: when it is no http or https URL.
-        """
-        try:
-            parts = urlsplit(self.endpoint)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if "@" in self.endpoint:
-            raise OptionError("the endpoint carries a user or password; give them with username and password")
-        if not usable:
-            raise OptionError(f"the endpoint {self.endpoint} is not a URL such as https://host.example:8443")
-        return self.endpoint.rstrip("/")
-
-    @property
-    def private(self) -> bool:
-        """Whether nobody but the two ends reads what crosses: TLS, or a connection inside one host."""
-        parts = urlsplit(self.endpoint)
-        host = parts.hostname or ""
-        with contextlib.suppress(ValueError):
-            return parts.scheme == "https" or ipaddress.ip_address(host).is_loopback
-        return parts.scheme == "https" or host == "localhost"
 
 
 class Answer(t.NamedTuple):
@@ -307,4 +259,4 @@ def _json_object(content: bytes) -> Json | None:
     return None
 
 
-__all__ = ["REQUESTS_IMPORT_ERROR", "Answer", "Body", "Connection", "Http", "Json"]
+__all__ = ["REQUESTS_IMPORT_ERROR", "Answer", "Body", "Http", "Json"]

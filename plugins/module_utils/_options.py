@@ -20,9 +20,10 @@ import typing as t
 from ansible.module_utils.basic import env_fallback, missing_required_lib
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
+from ._connection import Connection
 from ._errors import Interrupted, OptionError
 from ._file_upload import FileUpload
-from ._http import REQUESTS_IMPORT_ERROR, Connection
+from ._http import REQUESTS_IMPORT_ERROR
 from ._journal import PICKLEDB_IMPORT_ERROR, Journal
 from ._pace import Run
 from ._retry import Policy, persist

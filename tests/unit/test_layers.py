@@ -32,6 +32,7 @@ LAYERS = {
     "_sealed.cipher": FORMAT,
     "_sealed.layout": FORMAT,
     "_body": CORE,
+    "_connection": CORE,
     "_entry": CORE,
     "_errors": CORE,
     "_names": CORE,

@@ -13,9 +13,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from ansible_collections.bigfile.oci.plugins.module_utils._connection import Connection
 from ansible_collections.bigfile.oci.plugins.module_utils._errors import OptionError, Refused, Unreachable, Untrusted, UploadError
 from ansible_collections.bigfile.oci.plugins.module_utils._file_upload import FileUpload
-from ansible_collections.bigfile.oci.plugins.module_utils._http import Connection
 from ansible_collections.bigfile.oci.plugins.module_utils._retry import Policy, persist
 from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.tiny_service import (
     Blocks,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.bigfile.oci.plugins.module_utils._connection import Connection
 from ansible_collections.bigfile.oci.plugins.module_utils._errors import (
     OptionError,
     Refused,
@@ -22,7 +23,7 @@ from ansible_collections.bigfile.oci.plugins.module_utils._errors import (
     Untrusted,
     UploadError,
 )
-from ansible_collections.bigfile.oci.plugins.module_utils._http import TRANSIENT_STATUSES, Connection, Http
+from ansible_collections.bigfile.oci.plugins.module_utils._http import TRANSIENT_STATUSES, Http
 from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.tiny_service import (
     Blocks,
     Reply,
