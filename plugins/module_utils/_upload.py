@@ -254,7 +254,8 @@ class Uploader:
         """The error with what is safe, for the person who reads it."""
         safe = len(self._journal.parts(self._key))
         error.facts.update(upload_id=entry.id, parts=entry.parts, parts_present=safe)
-        if safe:
+        gone = isinstance(error, Refused) and error.status == 404  # the service forgot the upload, and its parts with it
+        if safe and not gone:
             error.args = (f"{error}. {safe} of {entry.parts} parts are safe on the server; run the task again to continue",)
         return error
 

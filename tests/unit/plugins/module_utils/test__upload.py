@@ -654,6 +654,15 @@ def test_a_file_that_appears_meanwhile_is_left_alone_without_force_and_nothing_s
     assert world.service.pending == {}
 
 
+def test_parts_of_an_upload_that_the_service_forgot_are_not_called_safe(world: World) -> None:
+    def gone(upload_id: str, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
+        raise Refused("the service does not know the upload any more", status=404)
+
+    world.service.stitch = gone  # type: ignore[method-assign]
+    with pytest.raises(Refused, match=r"does not know the upload any more$"):
+        world.upload()
+
+
 def test_parts_that_stitching_finds_missing_are_sent(world: World) -> None:
     stitch = world.service.stitch
 

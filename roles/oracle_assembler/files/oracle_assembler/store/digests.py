@@ -6,13 +6,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import typing as t
 
-from .whole import read_whole, unlink_if_there, write_whole
+from .whole import open_folder, read_whole, unlink_if_there, write_whole
 
 
 class Digests:
@@ -21,24 +19,16 @@ class Digests:
     def __init__(self, state_dir: str) -> None:
         self._folder = os.path.join(state_dir, "digests")
 
-    @contextlib.contextmanager
-    def _open(self) -> t.Iterator[int]:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
     def note(self, user: str, path: str, facts: os.stat_result, sha256: str) -> None:
         """Remember the digest of a file that has just been published."""
         data = json.dumps({"identity": _identity(facts), "sha256": sha256}).encode()
-        with self._open() as folder:
+        with open_folder(self._folder) as folder:
             write_whole(folder, _name(user, path), data, durable=False)  # lost in a power cut: the digest is merely not known
 
     def known(self, user: str, path: str, facts: os.stat_result) -> str | None:
         """The digest of a file, None when it is not known or the file is no longer the one that was published."""
         try:
-            with self._open() as folder:
+            with open_folder(self._folder) as folder:
                 noted = json.loads(read_whole(folder, _name(user, path)))
         except (FileNotFoundError, ValueError):
             return None
@@ -46,7 +36,7 @@ class Digests:
 
     def forget(self, user: str, path: str) -> None:
         """The file is gone."""
-        with self._open() as folder:
+        with open_folder(self._folder) as folder:
             unlink_if_there(folder, _name(user, path))
 
 

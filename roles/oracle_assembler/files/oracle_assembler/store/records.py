@@ -11,7 +11,6 @@ segments folder says what was received of them.
 from __future__ import annotations
 
 import base64
-import contextlib
 import dataclasses
 import json
 import os
@@ -23,7 +22,7 @@ from .._sealed.cipher import SCHEME
 from .._sealed.layout import PLAIN, SEALED, SEGMENT_SIZE, Layout, Part, part, part_count
 from ..problems import Problem
 from .paths import Components
-from .whole import read_whole, unlink_if_there, write_whole
+from .whole import open_folder, read_whole, unlink_if_there, write_whole
 
 RECEIVING = "receiving"
 PUBLISHING = "publishing"
@@ -134,17 +133,9 @@ class Records:
     def __init__(self, state_dir: str) -> None:
         self._folder = os.path.join(state_dir, "uploads")
 
-    @contextlib.contextmanager
-    def _open(self) -> t.Iterator[int]:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
     def save(self, record: Record) -> Record:
         """Write it whole; a single file's record need not survive a power cut."""
-        with self._open() as folder:
+        with open_folder(self._folder) as folder:
             data = json.dumps(dataclasses.asdict(record)).encode()
             write_whole(folder, f"{record.id}.json", data, durable=record.state != SINGLE)
         return record
@@ -155,17 +146,17 @@ class Records:
 
     def delete(self, upload_id: str) -> None:
         """Forget it."""
-        with self._open() as folder:
+        with open_folder(self._folder) as folder:
             unlink_if_there(folder, f"{upload_id}.json")
 
     def ids(self) -> set[str]:
         """Of all records, readable or not."""
-        with self._open() as folder:
+        with open_folder(self._folder) as folder:
             return {found.group(1) for found in map(_NAME.fullmatch, os.listdir(folder)) if found}
 
     def load_all(self) -> t.Iterator[tuple[str, Record | None]]:
         """Every record by id; None for one that cannot be read."""
-        with self._open() as folder:
+        with open_folder(self._folder) as folder:
             for name in sorted(os.listdir(folder)):
                 found = _NAME.fullmatch(name)
                 if found:

@@ -6,10 +6,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 
 Buffer: t.TypeAlias = "bytes | bytearray | memoryview"
+
+
+@contextlib.contextmanager
+def open_folder(path: str) -> t.Iterator[int]:
+    """A folder of the service's own, open: the functions here take names in one."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def write_all(descriptor: int, data: Buffer, offset: int) -> None:
@@ -58,4 +69,4 @@ def unlink_if_there(folder: int, name: str) -> bool:
     return True
 
 
-__all__ = ["Buffer", "read_whole", "unlink_if_there", "write_all", "write_whole"]
+__all__ = ["Buffer", "open_folder", "read_whole", "unlink_if_there", "write_all", "write_whole"]
