@@ -19,6 +19,8 @@ from . import Findings, MiB, delay, network
 
 RATE = 200_000_000
 """Bits a second of the link, as tbf counts: of 1514 bytes of a frame 1448 are TCP's, so 95.6 % is the most that can be had."""
+SIZE, SMOKE_SIZE = 1024 * MiB, 32 * MiB
+"""45 seconds of the link: logging in and stitching are to count, but not to decide."""
 FILLED = 92.0
 """Per cent of the link's rate that are the file's own bytes, from the engine's first line to the receipt."""
 ONE_WAY = 0.05
@@ -27,6 +29,8 @@ ROOM = int(2 * RATE / 8 * 2 * ONE_WAY)
 """Bytes under way in one direction of a connection through the proxy: twice bandwidth times round trip."""
 LIMITS = (20_000_000, 100_000_000)
 """Bytes a second for the option rate_limit."""
+SECONDS, SMOKE_SECONDS = 12, 1
+"""How long the limited uploads take."""
 DEVIATION = 5.0
 """Per cent."""
 INTERVAL = 0.02
@@ -38,8 +42,8 @@ def findings(folder: Path, *, smoke: bool = False) -> Findings:
     obstacle = network.obstacle()
     if obstacle is not None:
         return Findings([], {"not measured": obstacle})
-    size = (32 if smoke else 1024) * MiB
-    seconds = 1 if smoke else 12
+    size = SMOKE_SIZE if smoke else SIZE
+    seconds = SMOKE_SECONDS if smoke else SECONDS
     short = over_link(folder / "short", size, delayed=False)
     long = over_link(folder / "long", size, delayed=True)
     limited = {limit: under_limit(folder / f"limit-{limit}", limit * seconds, limit) for limit in LIMITS}

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from ..claims import Claim
+from ..load import size_name
 from . import Findings, GiB, MiB
-from .zeros import THREADS, Wanted, Zeros
+from .zeros import THREADS, Uploaded, Wanted, Zeros
 
 CLIENT, SERVICE = 120, 150
 """MiB."""
 GROWTH = 10
-"""MiB by which a file that is many times larger may raise a peak, and it is called flat: a tenth, which two runs of one size may differ by."""
+"""MiB that two runs of the same size may differ by: no more than that, and the peak is flat."""
 SMALL = 1 * GiB
 LARGE = {"with_parts": 64 * GiB, "at_stitch": 8 * GiB}
-"""What is sealed until the stitch call is no zeros, so the disk has to have room for it, and is given the time to write it."""
+"""Sealed, zeros are none: what waits for its key until the stitch call needs a disk that holds it, and the time to write it."""
+SMOKE_SMALL, SMOKE_LARGE = 128 * MiB, 256 * MiB
 
 
 def findings(zeros: Zeros, *, smoke: bool = False) -> Findings:
     """Peak memory of client and service for a small and a large file, for either way to release the key."""
-    divisor = 16 if smoke else 1
-    claims, figures = [], {}
+    claims: list[Claim] = []
+    figures = {}
     for release_key, size in LARGE.items():
-        small, large = (zeros.upload(Wanted(bytes_ // divisor, release_key)) for bytes_ in (SMALL, GiB if smoke else size))
-        figures[release_key] = [small.facts(), large.facts()]
-        for who, before, after, limit in (
-            ("client", small.client, large.client, CLIENT),
-            ("service", small.service, large.service, SERVICE),
-        ):
-            what = f"peak memory of the {who}, {THREADS} threads, {release_key}"
-            claims += [
-                Claim(f"{what}, {large.size / GiB:g} GiB", after / MiB, "MiB", at_most=limit),
-                Claim(f"{what}, more than with {small.size / GiB:g} GiB by", (after - before) / MiB, "MiB", at_most=GROWTH),
-            ]
+        sizes = (SMOKE_SMALL, SMOKE_LARGE) if smoke else (SMALL, size)
+        small, large = (zeros.upload(Wanted(size, release_key)) for size in sizes)
+        claims += _side("client", (small.client, large.client), large, CLIENT)
+        claims += _side("service", (small.service, large.service), large, SERVICE)
+        figures[release_key] = [small._asdict(), large._asdict()]
     return Findings(claims, figures)
+
+
+def _side(who: str, peaks: tuple[int, int], large: Uploaded, limit: int) -> list[Claim]:
+    """What one side claims, by its peaks with the small and with the large file, in bytes."""
+    what = f"peak memory of the {who}, {THREADS} threads, {large.release_key}, {size_name(large.size)}"
+    return [
+        Claim(what, peaks[1] / MiB, "MiB", at_most=limit),
+        Claim(f"{what}: more than with a small file", (peaks[1] - peaks[0]) / MiB, "MiB", at_most=GROWTH),
+    ]
