@@ -1,4 +1,5 @@
-# Everything that is made goes to .build, and `make clean` removes it. Nothing else is written to: not HOME, not the system.
+# Everything that is made goes to .build, and `make clean` removes it. Nothing else is written to: not HOME, not the system,
+# but for the tools that `make bench` installs.
 # PYTHON=... chooses the Python (3.11 or later, with venv); python3 otherwise.
 
 GATES := lint types sanity docs-check importer units integration
@@ -10,7 +11,7 @@ MATRIX := \
 	"matrix/sanity 3.12"
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-matrix demo build clean $(GATES)
+.PHONY: help test test-matrix bench demo build clean $(GATES)
 .NOTPARALLEL:
 
 help: ## show this
@@ -24,6 +25,9 @@ test: ## all gates, on this machine's own Python
 
 test-matrix: ## the slow ones: other Pythons, other ansible-cores
 	@tests/gates/run $(MATRIX)
+
+bench: ## our speed beside that of other tools, which it installs, as root (SMOKE=1: whether it works)
+	@tests/gates/bench --install $(if $(SMOKE),--smoke)
 
 lint: ## ruff, shellcheck, yamllint, ansible-lint
 types: ## mypy --strict

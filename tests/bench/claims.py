@@ -40,11 +40,10 @@ def amount(value: float, unit: str) -> str:
     return f"{value:,.0f} {unit}" if abs(value) >= 100 else f"{value:.3g} {unit}"
 
 
-def table(claims: t.Iterable[Claim]) -> str:
-    """The claims as a table in Markdown."""
-    rows = [
-        f"| {claim.what} | {claim.target} | {amount(claim.measured, claim.unit)} | {'yes' if claim.met else '**no**'} |" for claim in claims
-    ]
+def table(claims: t.Iterable[Claim], *, judged: bool = True) -> str:
+    """The claims as a table in Markdown; not ``judged`` when the sizes were too small to tell."""
+    verdicts = {True: "yes", False: "**no**"} if judged else {}
+    rows = [f"| {one.what} | {one.target} | {amount(one.measured, one.unit)} | {verdicts.get(one.met, 'not judged')} |" for one in claims]
     return "\n".join(["| claim | target | measured | met |", "| --- | --- | ---: | --- |", *rows])
 
 

@@ -64,7 +64,7 @@ class Contestant:
     """Looks whether all bytes are there, where they cannot simply be compared."""
 
     def takes(self, load: Load, largest: Load) -> bool:
-        """Whether it takes part with this load."""
+        """Whether it takes part with this load, when ``largest`` is the largest single file."""
         return self.many and not self.variant if load.files > 1 else not self.variant or load == largest
 
     def share(self, load: Load) -> Load:
@@ -125,8 +125,8 @@ def take_turn(contestant: Contestant, load: Load, *, thoroughly: bool) -> Sample
     target = contestant.target
     if target is not None:
         clear(target)
-    os.sync()
-    load.warm()
+        os.sync()
+        load.warm()
     taken = contestant.send(load)
     if target is not None:
         if contestant.arrived is None:

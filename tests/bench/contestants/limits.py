@@ -20,7 +20,7 @@ MOST = 512 * MIB
 
 def labour_name(kind: str, library: str, processes: int = 1) -> str:
     """The name of a limit of encryption or hashing."""
-    title = {"seal": "AES-256-GCM seal", "open": "AES-256-GCM open", "sha256": "SHA-256"}[kind]
+    title = {"sha256": "SHA-256"}.get(kind, f"AES-256-GCM {kind}")
     return f"{title}, {library}, {processes} core{'s' * (processes > 1)}"
 
 

@@ -69,7 +69,7 @@ class Product:
             measured = playbook.adhoc("bigfile.oci.oci_chunked_upload", orders[0], host, environment, **sides)
             return sample(measured, engine=playbook.result(measured)["duration"])
 
-        return Contestant(name, "ours", send, self._running.root / FOLDER, most=self._few)
+        return Contestant(name, "ours", send, self._running.root / FOLDER, most=self._few, many=ssh is not None)
 
 
 @contextlib.contextmanager
