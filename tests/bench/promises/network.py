@@ -1,7 +1,7 @@
 """Networks of the bench's own: hosts that are network namespaces, and a link between two of them with a rate.
 
-Each namespace lives as long as the process that holds it, and that ends when its standard input does: nothing stays behind,
-however the bench ends. Needs root, unshare and nsenter (util-linux) and ip and tc (iproute2).
+Each namespace lives as long as processes are in it. The one that holds it ends with its standard input, so with the bench,
+however that ends: there is no name to be removed. Needs root, unshare and nsenter (util-linux), ip and tc (iproute2).
 """
 
 from __future__ import annotations
