@@ -31,6 +31,7 @@ LAYERS = {
     "_sealed.__init__": FORMAT,
     "_sealed.cipher": FORMAT,
     "_sealed.layout": FORMAT,
+    "_sealed.openssl": FORMAT,
     "_body": CORE,
     "_connection": CORE,
     "_entry": CORE,
@@ -67,7 +68,13 @@ MAY_NAME = {**MAY_IMPORT, USE_CASE: MAY_IMPORT[USE_CASE] | {EDGE}}
 
 ONE_EDGE_ON_ANOTHER = {("_file_upload", "_http")}
 
-FOREIGN = {"_sealed.cipher": "Crypto", "_source": "filechunkio", "_journal": "pickledb", "_http": "requests"}
+FOREIGN = {
+    "_sealed.cipher": "Crypto",
+    "_sealed.openssl": "cryptography",
+    "_source": "filechunkio",
+    "_journal": "pickledb",
+    "_http": "requests",
+}
 """The one foreign library of each file that has one. Ansible is that of the options, the modules and other plugins."""
 
 ROOMS = {
@@ -89,12 +96,14 @@ ROOM_MAY_NAME = {"web": {"config", "keys"}, "uploads": {"config"}}
 HOMES = {
     "Crypto": {"_sealed"},
     "anyio": {"uploads", "web"},
+    "cryptography": {"_sealed"},
     "fastapi": {"web"},
-    "granian": {"web"},
+    "httptools": {"web"},
     "jwt": {"tokens"},
     "prometheus_client": {"web"},
     "pydantic": {"config", "web"},
     "starlette": {"web"},
+    "uvicorn": {"web"},
 }
 """Where a foreign library of the service lives."""
 

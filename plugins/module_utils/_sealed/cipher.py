@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The sealed stream and the wrapping of its key; the one file that touches pycryptodome.
+"""The sealed stream and the wrapping of its key; the one file that touches pycryptodome, which is enough for all of it.
 
 Private to the collection bigfile.oci. Nothing is invented here: the stream is Tink's "AES-GCM-HKDF streaming AEAD"
 (AES256_GCM_HKDF_1MB), the wrapping is HPKE (RFC 9180) in base mode with X25519, HKDF-SHA256 and AES-256-GCM.
@@ -19,6 +19,7 @@ import os
 import traceback
 import typing as t
 
+from . import openssl
 from .layout import PLAIN, SEALED, SEGMENT_SIZE, Layout
 
 CRYPTO_IMPORT_ERROR: str | None
@@ -87,6 +88,47 @@ def _hkdf(key: bytes, salt: bytes, info: bytes) -> bytes:
     return HKDF(key, KEY_SIZE, salt, SHA256, context=info)
 
 
+class Gcm(t.Protocol):
+    """AES-256-GCM (NIST SP 800-38D) under one key, from any thread; nonces of 12 and tags of 16 bytes."""
+
+    def __init__(self, key: bytes) -> None: ...
+
+    def seal(self, nonce: bytes, payload: Buffer, into: memoryview) -> None:
+        """Write the ciphertext of ``payload`` and its tag, ``into`` is exactly that long."""
+
+    def open(self, nonce: bytes, sealed: memoryview, into: memoryview) -> None:
+        """Write the payload of ciphertext and tag; ``into`` may be the memory of the ciphertext.
+
+        :raises ValueError: when the tag is not the one of these bytes; what was written then is worth nothing.
+        """
+
+
+class PycryptodomeGcm:
+    """See :class:`Gcm`."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def seal(self, nonce: bytes, payload: Buffer, into: memoryview) -> None:
+        """Write ciphertext and tag."""
+        cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce)
+        if payload:
+            cipher.encrypt(payload, output=into[:-TAG_SIZE])
+        into[-TAG_SIZE:] = cipher.digest()
+
+    def open(self, nonce: bytes, sealed: memoryview, into: memoryview) -> None:
+        """Write the payload.
+
+        :raises ValueError: when the tag is not the one of these bytes.
+        """
+        AES.new(self._key, AES.MODE_GCM, nonce=nonce).decrypt_and_verify(sealed[:-TAG_SIZE], sealed[-TAG_SIZE:], output=into)
+
+
+def fastest_gcm() -> type[Gcm]:
+    """The implementation to use here."""
+    return openssl.OpensslGcm if openssl.is_available() else PycryptodomeGcm
+
+
 class SealedStream:
     """Seals and opens segments of one stream, each alone, in any order, from any thread.
 
@@ -97,14 +139,13 @@ class SealedStream:
 
     layout: Layout = SEALED
 
-    def __init__(self, key: bytes, header: Buffer, associated_data: bytes) -> None:
+    def __init__(self, key: bytes, header: Buffer, associated_data: bytes, gcm: type[Gcm] | None = None) -> None:
         self.header = bytes(header)
         self._prefix = self.header[1 + SALT_SIZE :]
-        self._key = _hkdf(key, header_salt(header), associated_data)
+        self._gcm = (gcm or fastest_gcm())(_hkdf(key, header_salt(header), associated_data))
 
-    def _cipher(self, segment: int, last: bool) -> t.Any:
-        nonce = self._prefix + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
-        return AES.new(self._key, AES.MODE_GCM, nonce=nonce)
+    def _nonce(self, segment: int, last: bool) -> bytes:
+        return self._prefix + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
     def seal(self, segment: int, payload: Buffer, *, last: bool, into: bytearray | None = None) -> memoryview:
         """The bytes of ``segment`` on the wire: the header before the first, the ciphertext, the tag.
@@ -115,10 +156,7 @@ class SealedStream:
         size = start + len(payload) + TAG_SIZE
         sealed = memoryview(bytearray(size) if into is None else into)[:size]
         sealed[:start] = self.header[:start]
-        cipher = self._cipher(segment, last)
-        if payload:
-            cipher.encrypt(payload, output=sealed[start:-TAG_SIZE])
-        sealed[-TAG_SIZE:] = cipher.digest()
+        self._gcm.seal(self._nonce(segment, last), payload, sealed[start:])
         return sealed
 
     def open(self, segment: int, sealed: Buffer, *, last: bool) -> bytes:
@@ -126,26 +164,28 @@ class SealedStream:
 
         :raises DamagedSegment: when it is not exactly what was sealed for this place.
         """
-        return t.cast(bytes, self._open(segment, memoryview(sealed), last, in_place=False))
+        view = memoryview(sealed)
+        payload = bytearray(max(0, len(view) - TAG_SIZE - (SEALED.header if segment == 0 else 0)))
+        self._open(segment, view, last, memoryview(payload))
+        return bytes(payload)
 
     def open_in_place(self, segment: int, sealed: memoryview, *, last: bool) -> memoryview:
         """The same without a second buffer: the payload replaces its ciphertext, and is a part of ``sealed``.
 
         Its bytes are worth nothing before this has returned.
         """
-        return t.cast(memoryview, self._open(segment, sealed, last, in_place=True))
+        payload = sealed[SEALED.header if segment == 0 else 0 : -TAG_SIZE]
+        self._open(segment, sealed, last, payload)
+        return payload
 
-    def _open(self, segment: int, view: memoryview, last: bool, in_place: bool) -> Buffer:
+    def _open(self, segment: int, sealed: memoryview, last: bool, into: memoryview) -> None:
         start = SEALED.header if segment == 0 else 0
-        if len(view) < start + TAG_SIZE or view[:start] != self.header[:start]:
+        if len(sealed) < start + TAG_SIZE or sealed[:start] != self.header[:start]:
             raise DamagedSegment(segment)
-        payload = view[start:-TAG_SIZE]
-        output = payload if in_place else None
         try:
-            opened = self._cipher(segment, last).decrypt_and_verify(payload, view[-TAG_SIZE:], output=output)
+            self._gcm.open(self._nonce(segment, last), sealed[start:], into)
         except ValueError as error:
             raise DamagedSegment(segment) from error
-        return payload if in_place else t.cast(bytes, opened)
 
 
 class PlainStream:

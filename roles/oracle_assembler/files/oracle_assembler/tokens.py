@@ -92,6 +92,8 @@ class Tokens:
 
     def __init__(self, key: bytes, hashes: t.Mapping[str, str], lifetime: int) -> None:
         self._key = key
+        encoded = base64.urlsafe_b64encode(key).decode().rstrip("=")
+        self._checking_key = jwt.PyJWK({"kty": "oct", "k": encoded}, _ALGORITHM)  # raw bytes would be examined anew at each request
         self._fingerprints = {user: hashlib.sha256(text.encode()).hexdigest()[:32] for user, text in hashes.items()}
         self.lifetime = lifetime
 
@@ -107,7 +109,7 @@ class Tokens:
         :raises Problem: ``token-expired``: ask for a new one; ``token-invalid``.
         """
         try:
-            claims = jwt.decode(token, self._key, [_ALGORITHM], options={"require": ["sub", "exp", "fpr"], "verify_iat": False})
+            claims = jwt.decode(token, self._checking_key, [_ALGORITHM], options={"require": ["sub", "exp", "fpr"], "verify_iat": False})
         except jwt.ExpiredSignatureError as error:
             raise Problem("token-expired", "the token has expired: ask for a new one") from error
         except jwt.InvalidTokenError as error:

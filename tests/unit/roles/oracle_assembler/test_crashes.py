@@ -33,6 +33,17 @@ PRIVATE_KEY = cipher.new_private_key()
 T = t.TypeVar("T")
 
 
+class Arrived:
+    """A body that is there already."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = memoryview(body)
+
+    async def fill(self, view: memoryview) -> None:
+        """The next bytes of it."""
+        view[:], self._rest = self._rest[: len(view)], self._rest[len(view) :]
+
+
 class Life:
     """One life of the service without HTTP: it recovers what the last one left."""
 
@@ -57,15 +68,10 @@ class Life:
 
     def put(self, upload: Upload, *numbers: int) -> None:
         """Receive parts."""
-
-        async def chunks(body: bytes) -> t.AsyncIterator[bytes]:
-            for begin in range(0, len(body), 300_000):
-                yield body[begin : begin + 300_000]
-
         for number in numbers or range(1, upload.parts + 1):
             body = upload.body(number)
             arriving = receiving.Arriving(number, len(body), self.key(upload), None)
-            self.run(receiving.receive(self.assembler, self.pending(upload), arriving, chunks(body)))
+            self.run(receiving.receive(self.assembler, self.pending(upload), arriving, Arrived(body)))
 
     def key(self, upload: Upload) -> str | None:
         """The wrapped key."""

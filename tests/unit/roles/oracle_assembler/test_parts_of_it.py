@@ -7,12 +7,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import pathlib
 import threading
 import time
-import typing as t
 
 import anyio
 import pytest
@@ -24,7 +22,7 @@ from oracle_assembler.problems import KINDS, Problem, from_os_error
 from oracle_assembler.store import paths, space, whole
 from oracle_assembler.store.orphans import remove_orphans
 from oracle_assembler.store.tree import Tree
-from oracle_assembler.uploads.receiving import pump, segments
+from oracle_assembler.uploads.receiving import pump
 from oracle_assembler.uploads.threads import Threads, settled, undisturbed
 from oracle_assembler.uploads.upload import ranges
 
@@ -48,23 +46,19 @@ def test_ranges_say_exactly_which_numbers(numbers: set[int]) -> None:
     assert all(found[index][1] + 1 < found[index + 1][0] for index in range(len(found) - 1))
 
 
-async def body_of(data: bytes, cuts: t.Iterable[int]) -> t.AsyncIterator[bytes]:
-    """A body in pieces of any sizes."""
-    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for begin, end in itertools.pairwise(places):
-        yield data[begin:end]
+class Arriving:
+    """A body of which ``data`` has come; what is asked for beyond it comes never, or cannot come."""
 
+    def __init__(self, data: bytes, *, goes_on: bool = False) -> None:
+        self._rest = memoryview(data)
+        self._goes_on = goes_on
 
-@given(st.lists(st.integers(1, 5000), min_size=1, max_size=5), st.lists(st.integers(0, 30_000), max_size=12))
-def test_a_body_is_cut_into_its_segments_however_it_arrives(sizes: list[int], cuts: list[int]) -> None:
-    data = os.urandom(sum(sizes))
-    buffers = (memoryview(bytearray(MIB)), memoryview(bytearray(MIB)))
-
-    async def work() -> list[bytes]:
-        return [bytes(segment) async for segment in segments(buffers, body_of(data, cuts), sizes)]
-
-    found = asyncio.run(work())
-    assert [len(segment) for segment in found] == sizes and b"".join(found) == data
+    async def fill(self, view: memoryview) -> None:
+        """The next bytes."""
+        if len(view) > len(self._rest):
+            await asyncio.sleep(60 * self._goes_on)
+            raise Problem("length-wrong", "the body ended before its part was complete")
+        view[:], self._rest = self._rest[: len(view)], self._rest[len(view) :]
 
 
 class SlowSink:
@@ -89,23 +83,19 @@ class SlowSink:
 def test_a_body_that_ends_early_is_a_problem_and_leaves_no_thread_at_work() -> None:
     sink, threads = SlowSink(), Threads()
     with pytest.raises(Problem) as caught:
-        asyncio.run(pump(threads, sink, [1000, 1000], body_of(bytes(1500), [])))  # type: ignore[arg-type]
+        asyncio.run(pump(threads, sink, [1000, 1000], Arriving(bytes(1500))))  # type: ignore[arg-type]
     assert (caught.value.name, sink.at_work) == ("length-wrong", 0)
 
 
 def test_memory_of_a_request_is_not_used_again_while_its_thread_is_at_work() -> None:
     threads = Threads()
 
-    async def endless() -> t.AsyncIterator[bytes]:
-        yield bytes([1]) * 2000
-        await asyncio.sleep(60)
-
     async def work() -> None:
         stuck, sink = SlowSink(), SlowSink()
-        first = asyncio.ensure_future(pump(threads, stuck, [1000, 1000, 1000], endless()))  # type: ignore[arg-type]
+        first = asyncio.ensure_future(pump(threads, stuck, [1000, 1000, 1000], Arriving(bytes([1]) * 2000, goes_on=True)))  # type: ignore[arg-type]
         await asyncio.to_thread(stuck.entered.wait)
         first.cancel()
-        await pump(threads, sink, [1000] * 3, body_of(bytes([2]) * 3000, []))  # type: ignore[arg-type]
+        await pump(threads, sink, [1000] * 3, Arriving(bytes([2]) * 3000))  # type: ignore[arg-type]
         with pytest.raises(asyncio.CancelledError):
             await first
         assert stuck.at_work == 0 and set(b"".join(stuck.taken)) == {1} and set(b"".join(sink.taken)) == {2}
@@ -118,10 +108,10 @@ def test_the_last_segments_memory_too_is_not_used_again_before_its_thread_is_don
 
     async def work() -> None:
         first, second = SlowSink(), SlowSink()
-        one = asyncio.ensure_future(pump(threads, first, [1000], body_of(bytes([1]) * 1000, [])))  # type: ignore[arg-type]
+        one = asyncio.ensure_future(pump(threads, first, [1000], Arriving(bytes([1]) * 1000)))  # type: ignore[arg-type]
         await asyncio.to_thread(first.entered.wait)
         await asyncio.sleep(0.005)
-        await pump(threads, second, [1000] * 3, body_of(bytes([2]) * 3000, []))  # type: ignore[arg-type]
+        await pump(threads, second, [1000] * 3, Arriving(bytes([2]) * 3000))  # type: ignore[arg-type]
         await one
         assert set(b"".join(first.taken)) == {1} and set(b"".join(second.taken)) == {2}
 

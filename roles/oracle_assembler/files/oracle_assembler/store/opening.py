@@ -97,7 +97,7 @@ def open_sealed_part(workspace: Workspace, number: int, stream: Stream) -> None:
     """
     part = workspace.record.part(number)
     tags, buffer = bytearray(), memoryview(bytearray(min(SEGMENT_SIZE, part.stream_size)))
-    with workspace.sealed_part(number) as sealed, workspace.partial() as partial:
+    with workspace.sealed_part(number) as sealed, workspace.writing() as partial:
         offset = 0
         for spot, size in zip(part.segment_sizes(stream.layout), workspace.record.wire_sizes(part), strict=True):
             segment = buffer[: os.preadv(sealed, [buffer[:size]], offset)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import typing as t
 
 from ..problems import Problem
 from .tree import exists, file_facts
@@ -19,45 +18,32 @@ _BLOCK = 1 << 20
 
 
 class WholeDigest:
-    """SHA-256 of a file from its beginning up to a frontier that moves on.
-
-    Stitching moves it from the beginning to the end. It may as well follow the parts as they arrive.
-    """
+    """SHA-256 of a file from its beginning up to a frontier that moves on."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
-        self._buffer = bytearray(_BLOCK)
+        self._buffer = memoryview(bytearray(_BLOCK))
         self.done = 0
+        """Bytes taken in."""
 
-    def advance(self, descriptor: int, end: int) -> None:
-        """Take in the bytes up to ``end``, or up to the end of the file."""
-        while self.done < end:
-            view = memoryview(self._buffer)[: min(_BLOCK, end - self.done)]
-            count = os.preadv(descriptor, [view], self.done)
-            if count == 0:
-                return
-            self._digest.update(view[:count])
-            self.done += count
+    def advance(self, workspace: Workspace, end: int) -> None:
+        """Take in the bytes of the partial file up to ``end``, and let the disk begin to write them.
+
+        :raises EOFError: when it is shorter.
+        """
+        with workspace.partial(os.O_RDONLY) as partial:
+            begin = self.done
+            while self.done < end:
+                count = os.preadv(partial, [self._buffer[: end - self.done]], self.done)
+                if not count:
+                    raise EOFError(f"the partial file has {self.done} bytes, not {end}")
+                self._digest.update(self._buffer[:count])
+                self.done += count
+            os.posix_fadvise(partial, begin, end - begin, os.POSIX_FADV_DONTNEED)  # starts to write them: less is left to fsync
 
     def hexdigest(self) -> str:
         """Of what was taken in so far."""
         return self._digest.hexdigest()
-
-
-def digest_partial(workspace: Workspace, digest: WholeDigest, keep_going: t.Callable[[], bool]) -> str:
-    """The SHA-256 of the whole partial file, read in order; ``keep_going`` is asked now and then.
-
-    :raises InterruptedError: when it said no.
-    """
-    step = 64 * _BLOCK
-    with workspace.partial(os.O_RDONLY) as partial:
-        os.posix_fadvise(partial, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        size = os.fstat(partial).st_size
-        while digest.done < size:
-            if not keep_going():
-                raise InterruptedError("told to stop")
-            digest.advance(partial, min(size, digest.done + step))
-    return digest.hexdigest() if size == workspace.record.size else "of another size"
 
 
 def make_durable(workspace: Workspace, mode: int) -> None:
@@ -116,4 +102,4 @@ def was_published(workspace: Workspace) -> bool:
         return False
 
 
-__all__ = ["WholeDigest", "digest_partial", "make_durable", "publish", "was_published"]
+__all__ = ["WholeDigest", "make_durable", "publish", "was_published"]

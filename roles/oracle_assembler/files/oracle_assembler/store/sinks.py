@@ -42,7 +42,7 @@ class Opening:
         self._spots = part.segment_sizes(stream.layout)
         self._digest = PartDigest(stream.layout)
         self._tags = bytearray()
-        self._partial = workspace.open_partial()
+        self._partial = workspace.begin_writing()
 
     def take(self, segment: memoryview) -> None:
         """Open it, write it, remember its tag."""
@@ -58,7 +58,7 @@ class Opening:
 
     def close(self) -> None:
         """Close the partial file."""
-        os.close(self._partial)
+        self._workspace.end_writing(self._partial)
 
 
 class Keeping:

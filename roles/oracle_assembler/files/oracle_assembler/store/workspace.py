@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import re
+import threading
 import typing as t
 
 from .._sealed.layout import Part
@@ -41,6 +42,10 @@ class Workspace:
         self.record = record
         self.partial_name = partial_name(record.id)
         self.segments_name = segments_name(record.id)
+        self._lock = threading.Lock()
+        self._writers = 0
+        self._written = 0
+        self._foreign = False
 
     @contextlib.contextmanager
     def parent(self, *, create: bool = False) -> t.Iterator[int]:
@@ -72,6 +77,43 @@ class Workspace:
         with self.parent() as folder:
             return os.open(self.partial_name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
 
+    def begin_writing(self) -> int:
+        """A descriptor of the partial file, for :meth:`end_writing`."""
+        partial = self.open_partial()
+        with self._lock:
+            self._foreign |= self._is_foreign(partial)
+            self._writers += 1
+        return partial
+
+    def end_writing(self, partial: int) -> None:
+        """Close the partial file and remember what time our writing gave it."""
+        with self._lock:
+            self._writers -= 1
+            self._written = os.fstat(partial).st_mtime_ns
+        os.close(partial)
+
+    @contextlib.contextmanager
+    def writing(self) -> t.Iterator[int]:
+        """The partial file, open to be written to."""
+        partial = self.begin_writing()
+        try:
+            yield partial
+        finally:
+            self.end_writing(partial)
+
+    def _is_foreign(self, partial: int) -> bool:
+        return self._writers == 0 and os.fstat(partial).st_mtime_ns != self._written
+
+    def was_changed(self) -> bool:
+        """Whether another wrote to the partial file since we were asked last, or may have before the service was started.
+
+        Seen by its time of change, and only when none of us was writing.
+        """
+        with self.partial(os.O_RDONLY) as partial, self._lock:
+            changed = self._foreign or self._is_foreign(partial)
+            self._foreign, self._written = False, os.fstat(partial).st_mtime_ns
+        return changed
+
     def prepare(self) -> bool:
         """Make what is missing, also after a crash in the middle of it; says whether the whole room is reserved on the disk.
 
@@ -82,15 +124,19 @@ class Workspace:
         with self.parent(create=True) as folder:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self.segments_name, 0o700, dir_fd=folder)
+            made = False
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(self.partial_name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_RDWR, 0o600, dir_fd=folder))
+                made = True
                 self._drop_all(OPENED)
             os.fsync(folder)
         with self.partial() as partial:
-            if not self.record.held_sealed:
-                return reserve(partial, self.record.size)
-            os.ftruncate(partial, self.record.size)
-        return False
+            reserved = not self.record.held_sealed and reserve(partial, self.record.size)
+            if self.record.held_sealed:
+                os.ftruncate(partial, self.record.size)
+            if made:
+                self._written = os.fstat(partial).st_mtime_ns
+        return reserved
 
     def _drop_all(self, suffix: str) -> None:
         with self.segments() as folder:

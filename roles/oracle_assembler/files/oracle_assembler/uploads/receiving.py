@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Receive a part: gather the body into whole segments and let a sink have each in a worker thread.
+"""Receive a part: take the body by whole segments and let a sink have each in a worker thread.
 
 Two segments are in memory at a time, one coming in while the other is worked on; a part is never in memory.
 """
@@ -18,10 +18,19 @@ from ..store.workspace import OPENED, SEALED
 from .assembler import Assembler, unknown
 from .beginning import published
 from .claims import claimed
+from .following import follow
 from .threads import Threads, ended, settled, undisturbed
 from .upload import Upload
 
-Chunks = t.AsyncIterator[bytes]
+
+class Body(t.Protocol):
+    """What a request brings besides its announcement."""
+
+    async def fill(self, view: memoryview) -> None:
+        """Fill all of ``view`` with the bytes that come next.
+
+        :raises Problem: ``length-wrong``, ``stalled``.
+        """
 
 
 class Arriving(t.NamedTuple):
@@ -42,35 +51,17 @@ class Received(t.NamedTuple):
     new: bool
 
 
-async def segments(buffers: tuple[memoryview, memoryview], chunks: Chunks, sizes: t.Iterable[int]) -> t.AsyncGenerator[memoryview, None]:
-    """Cut a body into segments of these sizes; a segment's memory is used again for the next but one.
+async def pump(threads: Threads, sink: Sink, sizes: t.Iterable[int], body: Body) -> None:
+    """Let a sink take a body; ends with no thread at work, and only then gives its memory back.
 
-    :raises Problem: ``length-wrong`` when the body ends early.
+    One segment comes in while the one before it is worked on.
     """
-    rest = memoryview(b"")
-    for size, buffer in zip(sizes, itertools.cycle(buffers), strict=False):
-        segment, filled = buffer[:size], 0
-        while filled < size:
-            if not rest:
-                rest = memoryview(await _next(chunks))
-            count = min(len(rest), size - filled)
-            segment[filled : filled + count] = rest[:count]
-            rest, filled = rest[count:], filled + count
-        yield segment
-
-
-async def _next(chunks: Chunks) -> bytes:
-    async for chunk in chunks:
-        return chunk
-    raise Problem("length-wrong", "the body ended before its part was complete")
-
-
-async def pump(threads: Threads, sink: Sink, sizes: t.Iterable[int], chunks: Chunks) -> None:
-    """Let a sink take a body; ends with no thread at work, and only then gives its memory back."""
     with threads.buffers.borrow() as one, threads.buffers.borrow() as other:
         job = None
         try:
-            async for segment in segments((one, other), chunks, sizes):
+            for size, buffer in zip(sizes, itertools.cycle((one, other)), strict=False):
+                segment = buffer[:size]
+                await body.fill(segment)
                 if job:
                     await settled(job)
                 job = threads.data.submit(sink.take, segment)
@@ -81,7 +72,7 @@ async def pump(threads: Threads, sink: Sink, sizes: t.Iterable[int], chunks: Chu
                 await ended(job)
 
 
-async def receive(assembler: Assembler, upload: Upload, arriving: Arriving, chunks: Chunks) -> Received:
+async def receive(assembler: Assembler, upload: Upload, arriving: Arriving, body: Body) -> Received:
     """Receive a part, or compare it with what was received before.
 
     :raises Problem: see docs/protocol.md.
@@ -94,8 +85,8 @@ async def receive(assembler: Assembler, upload: Upload, arriving: Arriving, chun
         _check(upload)
         etag = await _stays(assembler, upload, arriving)
         if etag is not None:
-            return await _compare(assembler, upload, arriving, etag, chunks)
-        return await _take(assembler, upload, arriving, chunks)
+            return await _compare(assembler, upload, arriving, etag, body)
+        return await _take(assembler, upload, arriving, body)
 
 
 def _check(upload: Upload) -> None:
@@ -120,10 +111,10 @@ async def _stays(assembler: Assembler, upload: Upload, arriving: Arriving) -> st
     return None
 
 
-async def _compare(assembler: Assembler, upload: Upload, arriving: Arriving, etag: str, chunks: Chunks) -> Received:
+async def _compare(assembler: Assembler, upload: Upload, arriving: Arriving, etag: str, body: Body) -> Received:
     part = upload.record.part(arriving.number)
     sink = Comparing(upload.workspace)
-    await pump(assembler.threads, sink, upload.record.wire_sizes(part), chunks)
+    await pump(assembler.threads, sink, upload.record.wire_sizes(part), body)
     if sink.commit() != etag:
         raise Problem(
             "part-conflict", f"part {part.number} was received with other content; name its etag in If-Match to replace it", etag=etag
@@ -132,14 +123,15 @@ async def _compare(assembler: Assembler, upload: Upload, arriving: Arriving, eta
     return Received(part.number, part.size, etag, new=False)
 
 
-async def _take(assembler: Assembler, upload: Upload, arriving: Arriving, chunks: Chunks) -> Received:
+async def _take(assembler: Assembler, upload: Upload, arriving: Arriving, body: Body) -> Received:
     part, threads = upload.record.part(arriving.number), assembler.threads
     sink = await _sink(assembler, upload, arriving)
     try:
-        await pump(threads, sink, upload.record.wire_sizes(part), chunks)
+        await pump(threads, sink, upload.record.wire_sizes(part), body)
         etag = await undisturbed(_commit(threads, upload, part.number, sink))
     finally:
         await undisturbed(threads.run(sink.close))
+    follow(assembler, upload)
     assembler.observe("part", size=part.stream_size)
     return Received(part.number, part.size, etag, new=True)
 
@@ -160,4 +152,4 @@ async def _sink(assembler: Assembler, upload: Upload, arriving: Arriving) -> Sin
     return await run(Opening, upload.workspace, part, stream)
 
 
-__all__ = ["Arriving", "Chunks", "Received", "pump", "receive", "segments"]
+__all__ = ["Arriving", "Body", "Received", "pump", "receive"]

@@ -18,7 +18,7 @@ from ..store.tree import exists
 from ..store.workspace import Workspace
 from .assembler import Assembler
 from .claims import claimed
-from .receiving import Chunks, pump
+from .receiving import Body, pump
 from .stitching import receipt_of
 from .threads import undisturbed
 
@@ -44,7 +44,7 @@ class Placed(t.NamedTuple):
     replaced: bool
 
 
-async def receive_file(assembler: Assembler, user: str, arriving: Arriving, chunks: Chunks) -> Placed:
+async def receive_file(assembler: Assembler, user: str, arriving: Arriving, body: Body) -> Placed:
     """Receive, check and publish it.
 
     :raises Problem: see docs/protocol.md.
@@ -56,7 +56,7 @@ async def receive_file(assembler: Assembler, user: str, arriving: Arriving, chun
     if arriving.length != record.stream_size:
         raise Problem("length-wrong", f"a file of {arriving.size} bytes has {record.stream_size} on the wire, not {arriving.length}")
     async with claimed(assembler.single_claims, record.id), _placed(assembler, record, overwrite=arriving.overwrite) as workspace:
-        found = await _fill(assembler, workspace, arriving, chunks)
+        found = await _fill(assembler, workspace, arriving, body)
         if found != arriving.sha256:
             raise Problem("digest-mismatch", "the file that came has another SHA-256 than Repr-Digest says")
         placed = await assembler.threads.run(_publish, assembler, workspace, arriving)
@@ -98,12 +98,12 @@ def _clean(assembler: Assembler, workspace: Workspace) -> None:
     assembler.records.delete(workspace.record.id)
 
 
-async def _fill(assembler: Assembler, workspace: Workspace, arriving: Arriving, chunks: Chunks) -> str:
+async def _fill(assembler: Assembler, workspace: Workspace, arriving: Arriving, body: Body) -> str:
     threads, record = assembler.threads, workspace.record
     key = await assembler.key_of_single(record, arriving.wrapped_key)
     sink = await threads.run(Whole, workspace, key)
     try:
-        await pump(threads, sink, record.wire_sizes(record.part(1)), chunks)
+        await pump(threads, sink, record.wire_sizes(record.part(1)), body)
         return sink.commit()
     finally:
         await undisturbed(threads.run(sink.close))

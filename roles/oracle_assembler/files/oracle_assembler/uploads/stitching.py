@@ -16,11 +16,12 @@ import typing as t
 
 from ..problems import Problem, from_os_error
 from ..store.opening import Stream, is_damaged, open_sealed_part
-from ..store.publishing import WholeDigest, digest_partial, make_durable, publish
+from ..store.publishing import make_durable, publish
 from ..store.records import PUBLISHED, PUBLISHING, RECEIVING, Record
 from ..store.tree import exists
 from ..store.workspace import OPENED, SEALED
 from .assembler import Assembler, unknown
+from .following import finish, follow
 from .threads import settled
 from .upload import Stitching, Upload, ranges, rfc3339
 
@@ -129,6 +130,7 @@ async def _open(assembler: Assembler, upload: Upload, stream: Stream) -> None:
             damaged.append(number)
         else:
             upload.note(number, OPENED)
+            follow(assembler, upload)
             _running(upload).bytes_done += upload.record.part(number).size
 
     await _all(one(number) for number in sealed)
@@ -161,15 +163,8 @@ async def _report(assembler: Assembler, upload: Upload, damaged: list[int]) -> N
 
 async def _check(assembler: Assembler, upload: Upload, asked: Asked, stream: Stream) -> None:
     """Compare the whole file with its digest; find out which parts are to blame."""
-    progress, digest = _running(upload), WholeDigest()
-    progress.begin("checking", upload.record.size)
-
-    def keep_going() -> bool:
-        progress.bytes_done = digest.done
-        return not progress.stopped
-
-    found = await settled(assembler.threads.stitch.submit(digest_partial, upload.workspace, digest, keep_going))
-    if found == asked.sha256:
+    _running(upload).begin("checking", upload.record.size)
+    if await finish(assembler, upload) == asked.sha256:
         return
     damaged: list[int] = []
 

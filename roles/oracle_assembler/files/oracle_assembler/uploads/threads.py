@@ -49,7 +49,7 @@ class Buffers:
 
 
 class Threads:
-    """Three pools, so that none waits for another: segments under way, small questions, stitching."""
+    """Pools of their own, so that none waits for another: segments under way, small questions, stitching, digests."""
 
     def __init__(self) -> None:
         pool = concurrent.futures.ThreadPoolExecutor
@@ -57,6 +57,7 @@ class Threads:
         self.data = pool(DATA, "data")
         self.control = pool(CONTROL, "control")
         self.stitch = pool(STITCH, "stitch")
+        self.digest = pool(STITCH, "digest")
 
     async def run(self, function: t.Callable[..., T], *args: t.Any, **kwargs: t.Any) -> T:
         """Call it in a control thread."""
@@ -64,7 +65,7 @@ class Threads:
 
     def close(self) -> None:
         """Let the threads end; does not wait for a hanging disk."""
-        for pool in (self.data, self.control, self.stitch):
+        for pool in (self.data, self.control, self.stitch, self.digest):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -13,8 +13,9 @@ import time
 import typing as t
 
 from ..store.opening import Stream
+from ..store.publishing import WholeDigest
 from ..store.records import PUBLISHED, Record
-from ..store.workspace import Workspace
+from ..store.workspace import OPENED, Workspace
 from .claims import Claims
 from .threads import STITCH
 
@@ -52,6 +53,9 @@ class Upload:
         self.stitching: Stitching | None = None
         self.problem: dict[str, t.Any] | None = None
         self.stream: tuple[str, Stream] | None = None
+        self.digest = WholeDigest()
+        self.following: asyncio.Task[None] | None = None
+        self._opened = 0
         self.ended = False
 
     def note(self, number: int, state: str) -> None:
@@ -64,6 +68,17 @@ class Upload:
         """A part no longer counts as received."""
         if self.received.pop(number, None):
             self._count(number, -1)
+        if number <= self._opened:
+            self._opened, self.digest = number - 1, WholeDigest()
+
+    def opened_until(self) -> int:
+        """Bytes from the beginning of the file that are all in the partial file."""
+        while self.received.get(self._opened + 1) == OPENED:
+            self._opened += 1
+        if not self._opened:
+            return 0
+        part = self.record.part(self._opened)
+        return part.offset + part.size
 
     def touch(self) -> None:
         """A part came: the expiry slides."""

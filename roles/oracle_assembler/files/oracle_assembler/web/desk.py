@@ -16,6 +16,7 @@ from ..attempts import Attempts
 from ..problems import Problem
 from ..tokens import Passwords, Tokens
 from ..uploads.assembler import Assembler
+from .connection import BODY, Body
 from .observing import Observer
 
 
@@ -79,6 +80,11 @@ def length_of(request: Request) -> int:
     return int(text)
 
 
+def body_of(request: Request) -> Body:
+    """The body, to be received where it is wanted."""
+    return t.cast(Body, request.scope["extensions"][BODY])
+
+
 TheDesk = t.Annotated[Desk, Depends(desk_of)]
 TheAssembler = t.Annotated[Assembler, Depends(assembler_of)]
 TheUser = t.Annotated[str, Depends(user_of)]
@@ -87,4 +93,4 @@ BINARY_BODY: t.Mapping[str, t.Any] = {
     "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
 
-__all__ = ["BINARY_BODY", "Desk", "TheAssembler", "TheDesk", "TheUser", "length_of", "raw_path"]
+__all__ = ["BINARY_BODY", "Desk", "TheAssembler", "TheDesk", "TheUser", "body_of", "length_of", "raw_path"]

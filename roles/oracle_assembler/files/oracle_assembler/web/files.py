@@ -20,7 +20,7 @@ from ..uploads import files, singles
 from ..uploads.upload import rfc3339
 from . import models
 from .answers import problems
-from .desk import BINARY_BODY, TheAssembler, TheUser, length_of, raw_path
+from .desk import BINARY_BODY, TheAssembler, TheUser, body_of, length_of, raw_path
 from .ranges import wanted
 
 _PREFIX = "/v1/files/"
@@ -68,7 +68,7 @@ async def put(
         id=upload_id, path=raw_path(request, _PREFIX), size=upload_size, sha256=sha256, sealed=upload_sealing != "none",
         wrapped_key=upload_key, mode=upload_mode, overwrite=if_none_match != "*", length=length_of(request),
     )  # fmt: skip
-    placed = await singles.receive_file(assembler, user, arriving, request.stream())
+    placed = await singles.receive_file(assembler, user, arriving, body_of(request))
     response.status_code = 200 if placed.replaced else 201
     return models.Receipt(**placed.receipt)
 

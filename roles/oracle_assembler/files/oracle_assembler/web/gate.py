@@ -2,15 +2,15 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What every request passes through, before any of its body is read: a request id, a token, a timeout on each read.
+"""What every request passes through, before any of its body is read: a request id, a token, a limit on the body and a timeout on each read.
 
-Also what every answer passes through: the request id, the log line, the metrics, and the rest of a body that
-nobody read, so that the client hears the answer instead of a broken connection.
+The bodies of files and parts do not come by here, see connection.py.
+
+Also what every answer passes through: the request id, the log line, the metrics.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import time
@@ -27,8 +27,6 @@ from .observing import Observer
 _log = logging.getLogger("oracle_assembler.request")
 _OPEN = {("POST", "/v1/token"), ("GET", "/v1/server"), ("GET", "/healthz"), ("GET", "/metrics")}
 JSON_BODY_MAX = 64 << 10
-DRAIN_SECONDS = 30
-DRAIN_PAUSE = 5
 
 
 class Call:
@@ -40,33 +38,21 @@ class Call:
         self.began = time.monotonic()
         self.status = 0
         self.body_done = False
-        self.stalled = False
-        self._left = None if _streams(scope) else JSON_BODY_MAX
+        self._left = JSON_BODY_MAX
         scope["state"] = {**scope.get("state", {}), "request_id": self.request_id, "user": None, "problem": None}
 
     async def receive(self) -> Message:
         """The next piece of the body, in time."""
         if self.body_done:
             return await self._receive()
-        message = await self._read(self._timeout)
-        if message is None:
-            raise Problem("stalled", f"no byte of the body came for {self._timeout:g} seconds")
-        self._limit(message)
-        return message
-
-    async def _read(self, patience: float) -> Message | None:
-        message = None
-        with anyio.move_on_after(patience):
+        with anyio.move_on_after(self._timeout):
             message = await self._receive()
-        self.stalled = message is None
-        self.body_done = message is not None and (message["type"] != "http.request" or not message.get("more_body", False))
-        return message
-
-    def _limit(self, message: Message) -> None:
-        if self._left is not None:
             self._left -= len(message.get("body", b""))
             if self._left < 0:
                 raise Problem("too-large", f"the body of this call has at most {JSON_BODY_MAX} bytes", limit=JSON_BODY_MAX)
+            self.body_done = not message.get("more_body", False)
+            return message
+        raise Problem("stalled", f"no byte of the body came for {self._timeout:g} seconds")
 
     async def send(self, message: Message) -> None:
         """A piece of the answer."""
@@ -74,20 +60,6 @@ class Call:
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
         await self._send(message)
-
-    async def drain(self) -> None:
-        """Read what is left of the body after the answer went out, for a while.
-
-        A client that is still sending looks for the answer only afterwards; closing on it now would make it miss the answer.
-        """
-        with anyio.move_on_after(DRAIN_SECONDS):
-            while not self.body_done and not self.stalled:
-                await self._read(DRAIN_PAUSE)
-
-
-def _streams(scope: Scope) -> bool:
-    path = scope["path"]
-    return scope["method"] == "PUT" and (path.startswith("/v1/files/") or "/parts/" in path)
 
 
 class Gate:
@@ -102,11 +74,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         call = Call(scope, receive, send, self._timeout)
-        try:
-            await self._pass(call)
-            await call.drain()
-        except asyncio.CancelledError:  # how the server tells that the client is gone; it is over in any case
-            scope["state"]["problem"] = scope["state"]["problem"] or "disconnected"
+        await self._pass(call)
         self._account(call)
 
     async def _pass(self, call: Call) -> None:

@@ -15,7 +15,7 @@ from ..uploads.assembler import Assembler
 from ..uploads.upload import Upload
 from . import models
 from .answers import problems
-from .desk import BINARY_BODY, TheAssembler, TheUser, length_of
+from .desk import BINARY_BODY, TheAssembler, TheUser, body_of, length_of
 
 _TOKEN = ("token-missing", "token-invalid", "token-expired")
 _DISK = ("storage-failed", "disk-full", "quota-reached")
@@ -77,7 +77,7 @@ async def put_part(
     """Receive a part."""
     upload = assembler.find(user, upload_id)
     arriving = receiving.Arriving(number, length_of(request), upload_key, if_match.strip().strip('"') if if_match else None)
-    received = await receiving.receive(assembler, upload, arriving, request.stream())
+    received = await receiving.receive(assembler, upload, arriving, body_of(request))
     response.status_code = 201 if received.new else 200
     response.headers["ETag"] = f'"{received.etag}"'
     return models.PartReceived(number=received.number, size=received.size, etag=received.etag)

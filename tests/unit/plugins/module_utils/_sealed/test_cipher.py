@@ -19,17 +19,21 @@ import tink
 from tink import secret_key_access, streaming_aead
 from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
 
+from ansible_collections.bigfile.oci.plugins.module_utils._sealed import cipher
 from ansible_collections.bigfile.oci.plugins.module_utils._sealed.cipher import (
     KEY_SIZE,
     TAG_SIZE,
     WRAPPED_KEY_SIZE,
     DamagedSegment,
+    Gcm,
     PartDigest,
     PlainStream,
+    PycryptodomeGcm,
     RefusedKey,
     SealedStream,
     Stream,
     derive_upload_key,
+    fastest_gcm,
     header_salt,
     new_header,
     new_private_key,
@@ -38,6 +42,7 @@ from ansible_collections.bigfile.oci.plugins.module_utils._sealed.cipher import 
     wrap_key,
 )
 from ansible_collections.bigfile.oci.plugins.module_utils._sealed.layout import PLAIN, SEALED, SEGMENT_SIZE, Part, part
+from ansible_collections.bigfile.oci.plugins.module_utils._sealed.openssl import OpensslGcm, is_available
 
 FORMAT = Path(__file__).parents[5] / "docs" / "format.md"
 FIRST = SEGMENT_SIZE - 56
@@ -45,6 +50,28 @@ NEXT = SEGMENT_SIZE - 16
 KEY = bytes(range(32))
 PLACE = b"dumps/exp.dmp"
 SIZES = sorted({0, 1, 2 * SEGMENT_SIZE}.union(FIRST + segments * NEXT + by for segments, by in itertools.product((0, 1, 2), (-1, 0, 1))))
+
+
+@pytest.fixture(params=[PycryptodomeGcm, OpensslGcm], autouse=True)
+def gcm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Gcm]:
+    """Each test runs with each library."""
+    monkeypatch.setattr(cipher, "fastest_gcm", lambda: request.param)
+    return t.cast("type[Gcm]", request.param)
+
+
+def test_openssl_is_used_where_it_is_there_and_pycryptodome_everywhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_available() and fastest_gcm() is OpensslGcm
+    monkeypatch.setattr("ansible_collections.bigfile.oci.plugins.module_utils._sealed.openssl.AESGCM", None)
+    assert not is_available() and fastest_gcm() is PycryptodomeGcm
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 4096, SEGMENT_SIZE - 16])
+def test_one_library_opens_what_the_other_seals(gcm: type[Gcm], size: int) -> None:
+    (other,) = {PycryptodomeGcm, OpensslGcm} - {gcm}
+    nonce, payload, sealed, opened = bytes(range(12)), pattern(size), bytearray(size + TAG_SIZE), bytearray(size)
+    gcm(KEY).seal(nonce, payload, memoryview(sealed))
+    other(KEY).open(nonce, memoryview(sealed), memoryview(opened))
+    assert opened == payload
 
 
 @functools.cache
