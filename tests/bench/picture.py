@@ -54,19 +54,19 @@ def bars(results: Results, load: Load) -> list[Bar]:
 def draw(found: t.Sequence[Bar], title: str) -> str:
     """The picture in SVG, on paper of its own: it reads the same on dark pages."""
     height = TOP + ROW * len(found) + 34
-    step = _step(max((bar.most for bar in found), default=1))
-    scale = (WIDTH - LEFT - RIGHT) / max((bar.most for bar in found), default=1)
+    step = _step(max((one.most for one in found), default=1))
+    scale = (WIDTH - LEFT - RIGHT) / max((one.most for one in found), default=1)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="title" {FONT}>',
         f'  <title id="title">{escape(title)}</title>',
         STYLE,
         f'  <rect class="paper" width="{WIDTH}" height="{height}"/>',
         f'  <text x="15" y="28" font-weight="600">{escape(title)}</text>',
-        *_legend({bar.group for bar in found}),
+        *_legend({one.group for one in found}),
         *_grid(step, scale, bottom=TOP + ROW * len(found)),
     ]
-    for place, bar in enumerate(found):
-        lines += _bar(bar, TOP + ROW * place, scale)
+    for place, one in enumerate(found):
+        lines += _bar(one, TOP + ROW * place, scale)
     return "\n".join([*lines, "</svg>", ""])
 
 
@@ -92,12 +92,12 @@ def _grid(step: int, scale: float, *, bottom: int) -> t.Iterator[str]:
         speed += step
 
 
-def _bar(bar: Bar, top: int, scale: float) -> list[str]:
+def _bar(one: Bar, top: int, scale: float) -> list[str]:
     middle = top + ROW / 2 - 2
-    end = LEFT + bar.median * scale
+    end = LEFT + one.median * scale
     return [
-        f'  <text x="{LEFT - 10}" y="{middle + 5:.0f}" text-anchor="end" font-size="13">{escape(bar.name)}</text>',
-        f'  <rect x="{LEFT}" y="{top + 2}" width="{bar.median * scale:.1f}" height="{ROW - 8}" rx="2" fill="{COLOURS[bar.group]}"/>',
-        f'  <path class="spread" d="M{LEFT + bar.least * scale:.1f} {middle} H{LEFT + bar.most * scale:.1f}"/>',
-        f'  <text class="quiet" x="{max(end, LEFT + bar.most * scale) + 6:.1f}" y="{middle + 4:.0f}">{bar.median:,.0f}</text>',
+        f'  <text x="{LEFT - 10}" y="{middle + 5:.0f}" text-anchor="end" font-size="13">{escape(one.name)}</text>',
+        f'  <rect x="{LEFT}" y="{top + 2}" width="{one.median * scale:.1f}" height="{ROW - 8}" rx="2" fill="{COLOURS[one.group]}"/>',
+        f'  <path class="spread" d="M{LEFT + one.least * scale:.1f} {middle} H{LEFT + one.most * scale:.1f}"/>',
+        f'  <text class="quiet" x="{max(end, LEFT + one.most * scale) + 6:.1f}" y="{middle + 4:.0f}">{one.median:,.0f}</text>',
     ]

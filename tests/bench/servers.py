@@ -97,7 +97,7 @@ def sshd(room: Path) -> t.Iterator[Ssh]:
         if not (room / name).exists():
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", room / name], check=True)
     names = {"port": port, "room": room, "home": os.environ["HOME"], "user": getpass.getuser()}
-    names["sftp_server"] = next(path for path in SFTP_SERVERS if Path(path).exists())
+    names["sftp_server"] = next(filter(os.path.exists, SFTP_SERVERS), "internal-sftp")
     (room / "known_hosts").write_text(f"[127.0.0.1]:{port} {(room / 'host_key.pub').read_text()}")
     (room / "sshd_config").write_text(SSHD_CONFIG.format(**names))
     (room / "ssh_config").write_text(SSH_CONFIG.format(**names))

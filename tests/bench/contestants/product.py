@@ -46,14 +46,14 @@ class Product:
     def _orders(self, load: Load, options: dict[str, t.Any]) -> list[dict[str, t.Any]]:
         return [{**self._connection, **options, "src": str(path), "dest": f"{FOLDER}/{path.name}"} for path in load.sources]
 
-    def engine(self, name: str, *, variant: bool = False, **options: t.Any) -> Contestant:
-        """The engine alone, with these options of the module."""
+    def engine(self, name: str, *, variant: bool = False, many: bool = True, **options: t.Any) -> Contestant:
+        """The engine alone, with these options of the module; ``variant`` and ``many`` are those of a contestant."""
 
         def send(load: Load) -> Sample:
             run = ours.engine_run(self._running, self._orders(load, options), journal=self._room / "engine" / "journal.db")
             return sample(run.measured, engine=run.seconds)
 
-        return Contestant(name, "ours", send, self._running.root / FOLDER, variant=variant)
+        return Contestant(name, "ours", send, self._running.root / FOLDER, variant=variant, many=many)
 
     def module(self, name: str, host: str, environment: dict[str, str], *, ssh: Ssh | None = None) -> Contestant:
         """The module, run by Ansible on ``host``; over ssh that is a managed host, which has the file."""
@@ -79,8 +79,8 @@ def contestants(room: Path, certificate: ours.Tls, ssh: Ssh | None, *, few: int)
         http, https = Product(plain, room, few), Product(secured, room, few, certificate)
         yield [
             http.engine(DEFAULT),
-            https.engine("engine, sealed, TLS"),
-            https.engine(PLAIN_TLS, encrypt=False),
+            https.engine("engine, sealed, TLS", many=False),
+            https.engine(PLAIN_TLS, many=False, encrypt=False),
             *(http.engine(name, variant=True, **options) for name, options in VARIANTS.items()),
             http.module("module, local", "localhost", dict(os.environ)),
             *([http.module(MODULE_SSH, ssh.host, ssh.environment, ssh=ssh)] if ssh else []),
