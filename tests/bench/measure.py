@@ -201,7 +201,7 @@ def _looking(near: Watch, far: Watch, others: set[int]) -> t.Iterator[None]:
 
 @contextlib.contextmanager
 def _limited(group: int, seconds: float) -> t.Iterator[None]:
-    """Kill a process group that takes longer."""
+    """Kill a process group that takes longer, or that nobody waits for any more."""
 
     def kill() -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -211,6 +211,9 @@ def _limited(group: int, seconds: float) -> t.Iterator[None]:
     timer.start()
     try:
         yield
+    except BaseException:
+        kill()
+        raise
     finally:
         timer.cancel()
 
