@@ -34,6 +34,9 @@ else:
 BLOCK = 256
 """Part numbers in one key of the store."""
 
+NOTES_PAUSE = 0.25
+"""Seconds between two writings of notes. A commit costs some milliseconds, and what is lost when we are killed the service knows."""
+
 DIGESTS_MAX = 10_000
 """Digests kept; above that, those of files that are gone are dropped."""
 
@@ -58,6 +61,8 @@ class Journal:
         self.warnings: list[str] = []
         self._read_only = read_only
         self._store: PickleDBSQLite | None = None
+        self._unwritten: dict[str, list[int]] = {}
+        self._written = 0.0
         if read_only and not (os.path.exists(self.path) and os.path.getsize(self.path)):
             return  # SQLite would make a store of an empty file
         try:
@@ -114,8 +119,11 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the store."""
-        if self._store is not None:
-            self._store.close()
+        try:
+            self._write_notes()
+        finally:
+            if self._store is not None:
+                self._store.close()
 
     def _get(self, key: str) -> t.Any:
         return None if self._store is None else self._guarded(self._store.get, key, None)
@@ -191,16 +199,25 @@ class Journal:
         self._set(f"upload:{key}", {name: _text(value) if isinstance(value, str) else value for name, value in entry.items()})
 
     def note(self, key: str, number: int) -> None:
-        """Write down that the service acknowledged part ``number``."""
-        block = f"parts:{key}:{number // BLOCK}"
-        self._set(block, [*(self._get(block) or []), number])
+        """Write down that the service acknowledged part ``number``; soon, as the service knows it too."""
+        self._unwritten.setdefault(f"parts:{key}:{number // BLOCK}", []).append(number)
+        if time.monotonic() - self._written > NOTES_PAUSE:
+            self._write_notes()
+
+    def _write_notes(self) -> None:
+        while self._unwritten:
+            block, numbers = self._unwritten.popitem()
+            self._set(block, [*(self._get(block) or []), *numbers])
+        self._written = time.monotonic()
 
     def parts(self, key: str) -> list[int]:
         """The parts noted for ``key``, ascending."""
+        self._write_notes()
         return sorted({number for block in self._keys(f"parts:{key}:") for number in self._get(block)})
 
     def forget(self, key: str) -> None:
         """Drop the upload and its parts; its upload key leaves the file with it."""
+        self._unwritten.clear()
         self._remove(f"upload:{key}")
         for block in self._keys(f"parts:{key}:"):
             self._remove(block)

@@ -102,6 +102,9 @@ class Gcm(t.Protocol):
         :raises ValueError: when the tag is not the one of these bytes; what was written then is worth nothing.
         """
 
+    def mac(self, nonce: bytes, data: Buffer) -> bytes:
+        """The tag alone, of bytes that stay as they are (GMAC)."""
+
 
 class PycryptodomeGcm:
     """See :class:`Gcm`."""
@@ -122,6 +125,12 @@ class PycryptodomeGcm:
         :raises ValueError: when the tag is not the one of these bytes.
         """
         AES.new(self._key, AES.MODE_GCM, nonce=nonce).decrypt_and_verify(sealed[:-TAG_SIZE], sealed[-TAG_SIZE:], output=into)
+
+    def mac(self, nonce: bytes, data: Buffer) -> bytes:
+        """The tag alone."""
+        cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce)
+        cipher.update(data)
+        return t.cast(bytes, cipher.digest())
 
 
 def fastest_gcm() -> type[Gcm]:
@@ -212,17 +221,18 @@ Stream = t.Union[SealedStream, PlainStream]
 class PartDigest:
     """The ETag of a part, gathered segment by segment in order; see docs/format.md.
 
-    Of a sealed part it is the SHA-256 of its segments' GCM tags, which costs next to nothing and tells two
-    sealings apart; of a plain part it is the SHA-256 of its bytes.
+    It is the SHA-256 of its segments' GCM tags. A plain segment has none; it gets its GMAC under a key of zeros, which is a
+    checksum, ten times as fast as SHA-256. It finds what went wrong on the way; the SHA-256 of the whole file is what proves it.
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._proof = layout.tag
+        self._checksum = None if layout.tag else fastest_gcm()(bytes(KEY_SIZE))
         self._digest = hashlib.sha256()
 
     def add(self, segment: Buffer) -> None:
         """Take in the next segment as it stands on the wire."""
-        self._digest.update(memoryview(segment)[-self._proof :])  # a plain layout has no tag, and -0 takes it all
+        view = memoryview(segment)
+        self._digest.update(self._checksum.mac(bytes(12), view) if self._checksum else view[-TAG_SIZE:])
 
     def etag(self) -> str:
         """64 hexadecimal digits."""

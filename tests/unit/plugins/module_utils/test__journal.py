@@ -114,6 +114,7 @@ def test_parts_are_kept_in_blocks(journals: Journals, path: Path) -> None:
     journal = journals()
     for number in (1, 2, 3, 254, 255, 256, 257, 511, 512):
         journal.note(KEY, number)
+    assert len(journal.parts(KEY)) == 9
     with sqlite3.connect(path) as store:
         (keys,) = store.execute("SELECT count(*) FROM kv").fetchone()
     store.close()
