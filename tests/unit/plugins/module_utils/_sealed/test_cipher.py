@@ -315,7 +315,9 @@ def test_a_plain_etag_is_the_digest_of_a_checksum_of_each_segment() -> None:
     digest = PartDigest(PLAIN)
     digest.add(b"big")
     digest.add(b"file")
-    assert digest.etag() == hashlib.sha256(b"".join(AESGCM(bytes(32)).encrypt(bytes(12), b"", part) for part in (b"big", b"file"))).hexdigest()
+    assert (
+        digest.etag() == hashlib.sha256(b"".join(AESGCM(bytes(32)).encrypt(bytes(12), b"", part) for part in (b"big", b"file"))).hexdigest()
+    )
 
 
 def test_a_sealed_etag_sees_any_other_content() -> None:
