@@ -21,7 +21,7 @@ demo: ## deploy the service here, upload a file, interrupt it, resume it (SRC=/p
 	@tests/gates/demo
 
 test: ## all gates, on this machine's own Python
-	@tests/gates/run $(addprefix gates/,$(GATES))
+	@tests/gates/run $(addprefix gates/,$(GATES)) "gates/bench --smoke"
 
 test-matrix: ## the slow ones: other Pythons, other ansible-cores
 	@tests/gates/run $(MATRIX)
