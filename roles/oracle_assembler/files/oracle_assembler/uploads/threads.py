@@ -71,6 +71,8 @@ class Threads:
 
 async def settled(job: concurrent.futures.Future[T]) -> T:
     """The result of a job; whoever is cancelled meanwhile hears of it when the job has ended."""
+    if job.done():
+        return job.result()
     return await _completed(asyncio.wrap_future(job))
 
 
