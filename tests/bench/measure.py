@@ -142,7 +142,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     stdin: str = "",
     settle: Callable[[], None] = lambda: None,
-    timeout: float = 600,
+    timeout: float = 300,
 ) -> Measured:
     """Run a command that has to succeed, in a session of its own, and measure it. Nothing else may be started meanwhile.
 
