@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..integration.conftest import sha256_of
+from .ballast import Ballast
 from .load import Load, source_digest
 from .measure import Failed, Measured
 
@@ -117,16 +118,18 @@ def compare(load: Load, target: Path, *, thoroughly: bool) -> None:
             raise Undelivered(f"{source.name} arrived with other bytes")
 
 
-def take_turn(contestant: Contestant, load: Load, *, thoroughly: bool) -> Sample:
-    """One contestant, once: its target empty before and after, nobody's bytes on their way to the disk, the source in memory.
+def take_turn(contestant: Contestant, load: Load, ballast: Ballast, *, thoroughly: bool) -> Sample:
+    """One contestant, once: its target empty before and after, nobody's bytes on their way to the disk, the source in memory, and memory for the rest.
 
     :raises Undelivered, Failed: when it did not deliver.
     """
     target = contestant.target
     if target is not None:
         clear(target)
+        ballast.take(load.bytes + load.bytes // 4)
         os.sync()
         load.warm()
+        ballast.drop()
     taken = contestant.send(load)
     if target is not None:
         if contestant.arrived is None:
@@ -134,6 +137,7 @@ def take_turn(contestant: Contestant, load: Load, *, thoroughly: bool) -> Sample
         elif thoroughly:
             contestant.arrived(load)
         clear(target)
+        ballast.take(load.bytes + load.bytes // 4)  # out of what was just given back
     return taken
 
 
@@ -154,6 +158,7 @@ class Contest:
         self.contestants = contestants
         self.results: dict[str, Results] = {load.name: {} for load in loads}
         self.failures: list[str] = []
+        self._ballast = Ballast()
         self._seed = seed
         self._say = say
         self._largest = max((load for load in loads if load.files == 1), key=lambda load: load.size, default=loads[0])
@@ -171,7 +176,7 @@ class Contest:
         entry = self.results[load.name].setdefault(contestant.name, Entry(contestant.group, share.files, contestant.target is not None, []))
         begun = time.monotonic()
         try:
-            taken = take_turn(contestant, share, thoroughly=not entry.samples)
+            taken = take_turn(contestant, share, self._ballast, thoroughly=not entry.samples)
         except (Failed, Undelivered) as error:
             self.failures.append(f"{contestant.name}, {load.name}: {error}")
             self._say(f"round {number}  {load.name:24} {contestant.name:44} FAILED: {error}")

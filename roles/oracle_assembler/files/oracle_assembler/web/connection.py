@@ -22,8 +22,8 @@ from ..problems import Problem
 BODY = "oracle_assembler.body"
 """The extension of the ASGI scope that holds the :class:`Body` of a request."""
 
-_BLOCK = 64 << 10
-"""Bytes asked of the socket for what the parser reads: heads, small bodies, the first bytes of large ones."""
+_BLOCK = memoryview(bytearray(64 << 10))
+"""Where all connections receive what the parser reads: heads, small bodies, the first bytes of large ones. It is copied at once."""
 
 _HEAD_MAX = 64 << 10
 _HEAD_SECONDS = 30
@@ -73,7 +73,6 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):  # type: ignore[m
     def __init__(self, *args: t.Any, patience: float, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
         self._patience = patience
-        self._block = memoryview(bytearray(_BLOCK))
         self._head_bytes = 0
         self._body: Body | None = None
         self._complete = True
@@ -98,7 +97,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):  # type: ignore[m
 
     def get_buffer(self, sizehint: int) -> memoryview:  # pylint: disable=unused-argument
         """Where the next bytes go."""
-        return self._block if self._view is None else self._view
+        return _BLOCK if self._view is None else self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many bytes came."""
@@ -109,13 +108,20 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):  # type: ignore[m
                 self._settle()
             t.cast(Body, self._body).took(nbytes)
             return
-        data = self._block[:nbytes]
-        if self._body and self._body.bypasses and self._body.left:  # what is left of a body after the answer to it
-            unwanted = min(self._body.left, nbytes)
-            self._body.took(unwanted)
-            data = data[unwanted:]
+        data = bytes(_BLOCK[:nbytes])
+        if self._body and self._body.bypasses and self._body.left:
+            data = self._unasked(self._body, data)
         if data:
-            self._parse(bytes(data))
+            self._parse(data)
+
+    def _unasked(self, body: Body, data: bytes) -> bytes:
+        """Bytes of a body that nobody waits for: kept until somebody does, dropped after the answer. Returns what is no longer of the body."""
+        own = data[: body.left]
+        if not self.cycle.response_complete:
+            self.cycle.body += own
+            self.flow.pause_reading()
+        body.took(len(own))
+        return data[len(own) :]
 
     def _parse(self, data: bytes) -> None:
         if self._complete or self._body is None:
