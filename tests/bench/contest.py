@@ -134,6 +134,8 @@ def take_turn(contestant: Contestant, load: Load, ballast: Ballast, *, thoroughl
     if target is not None:
         if contestant.arrived is None:
             compare(load, target, thoroughly=thoroughly)
+        elif sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) < load.bytes:
+            raise Undelivered("not as many bytes arrived as were sent")
         elif thoroughly:
             contestant.arrived(load)
         clear(target)

@@ -201,6 +201,7 @@ def rclone(room: Path, target: Path) -> t.Iterator[Rclone]:
     obscured = subprocess.run(["rclone", "obscure", "bench"], check=True, capture_output=True, text=True).stdout.strip()
     config.write_text(RCLONE_CONFIG.format(port=port, password=obscured))
     command: list[str | Path] = ["rclone", "serve", "webdav", "--config", config, "--addr", f"127.0.0.1:{port}", target]
+    command += ["--dir-cache-time", "0s"]  # else it believes that what the last turn sent is still there
     with running(command, port, room / "rclone.log") as server:
         yield Rclone(server.pid, config)
 

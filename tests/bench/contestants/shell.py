@@ -84,7 +84,7 @@ def by_rclone(rclone: Rclone, target: Path) -> Contestant:
             raise Undelivered(compared.stderr[-500:])
 
     def order(load: Load) -> Order:
-        return Order(["rclone", "copy", *config, str(load.folder), "sealed:"])
+        return Order(["rclone", "copy", "--ignore-times", *config, str(load.folder), "sealed:"])
 
     return contestant("rclone crypt to WebDAV", "encrypted", order, server=rclone.pid, target=target, arrived=arrived)
 

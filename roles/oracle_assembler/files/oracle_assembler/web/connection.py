@@ -93,7 +93,9 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):  # type: ignore[m
         """Nothing comes any more."""
         super().connection_lost(exc)
         self._relieve()
-        self._settle(ClientDisconnect())
+        if self._filled and not self._filled.done():
+            self._filled.set_exception(ClientDisconnect())
+        self._view = None
 
     def get_buffer(self, sizehint: int) -> memoryview:  # pylint: disable=unused-argument
         """Where the next bytes go."""
@@ -200,7 +202,8 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):  # type: ignore[m
                 self._filled.set_exception(error)
             else:
                 self._filled.set_result(None)
-        self.flow.pause_reading()
+        if not self.transport.is_closing():
+            self.flow.pause_reading()
 
     # Time
 
