@@ -15,7 +15,10 @@ from ._errors import OptionError
 from ._sealed.layout import PLAIN, SEALED, SEGMENT_SIZE, Layout, Part, part, part_count
 
 PART_SIZE_MIN = 5 * SEGMENT_SIZE
-PART_SIZE_DEFAULT = 16 * SEGMENT_SIZE
+PART_SIZE_SMALL, PART_SIZE_LARGE = 16 * SEGMENT_SIZE, 64 * SEGMENT_SIZE
+"""What we think best lies between: small parts lose little when a connection ends, large ones cost fewer requests (about 8 ms of CPU each)."""
+
+PARTS_WANTED = 64
 PARTS_MAX = 10_000
 
 Ranges = list[list[int]]
@@ -73,7 +76,7 @@ def cut(
             raise OptionError(f"split is the number of parts wanted and at least 1, not {split}")
         part_size = max(-(-stream_size // split), PART_SIZE_MIN)
     elif part_size is None:
-        part_size = PART_SIZE_DEFAULT
+        part_size = min(max(stream_size // PARTS_WANTED, PART_SIZE_SMALL), PART_SIZE_LARGE)
     elif part_size < PART_SIZE_MIN:
         raise OptionError(f"part_size is {part_size} bytes; parts have at least 5 MiB (5M)")
     return Plan(size, _whole_segments(max(part_size, -(-stream_size // PARTS_MAX))), encrypted)
@@ -112,8 +115,9 @@ def as_ranges(parts: t.Iterable[int]) -> Ranges:
 
 __all__ = [
     "PARTS_MAX",
-    "PART_SIZE_DEFAULT",
+    "PART_SIZE_LARGE",
     "PART_SIZE_MIN",
+    "PART_SIZE_SMALL",
     "Plan",
     "Ranges",
     "as_ranges",

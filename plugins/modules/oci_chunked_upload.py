@@ -49,7 +49,7 @@ options:
   part_size:
     description:
       - Size of the parts, 5 MiB at least, rounded up to whole MiB. Grows where there would be more than 10,000 parts.
-      - 16 MiB when neither this nor O(split) is given.
+      - When neither this nor O(split) is given, a 64th of the file, but not less than 16 MiB and not more than 64 MiB.
     type: str
   threads:
     description:

@@ -25,9 +25,9 @@ MODULE_SSH = "module, managed over ssh"
 VARIANTS: dict[str, dict[str, t.Any]] = {
     AT_STITCH: {"release_key": "at_stitch"},
     **{f"engine, sealed, {count} thread{'s' * (count > 1)}": {"threads": count} for count in (1, 2, 8)},
-    **{f"engine, sealed, parts of {size} MiB": {"part_size": f"{size}M"} for size in (5, 64)},
+    **{f"engine, sealed, parts of {size} MiB": {"part_size": f"{size}M"} for size in (5, 16, 64)},
 }
-"""Options that differ from the defaults (4 threads, parts of 16 MiB, the key with the parts): one at a time."""
+"""Options that differ from the defaults (4 threads, parts of a 64th of the file, the key with the parts): one at a time."""
 
 
 class Product:

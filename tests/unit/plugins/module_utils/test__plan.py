@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.bigfile.oci.plugins.module_utils._errors import OptionError
 from ansible_collections.bigfile.oci.plugins.module_utils._plan import (
-    PART_SIZE_DEFAULT,
+    PART_SIZE_LARGE,
+    PART_SIZE_SMALL,
     PART_SIZE_MIN,
     PARTS_MAX,
     Plan,
@@ -81,13 +82,16 @@ def test_parts_grow_only_where_there_would_be_more_than_ten_thousand(size: int, 
 @pytest.mark.parametrize(
     ("size", "part_size"),
     [
-        (0, PART_SIZE_DEFAULT),
-        (PARTS_MAX * PART_SIZE_DEFAULT, PART_SIZE_DEFAULT),
-        (PARTS_MAX * PART_SIZE_DEFAULT + 1, PART_SIZE_DEFAULT + MiB),
+        (0, PART_SIZE_SMALL),
+        (64 * PART_SIZE_SMALL, PART_SIZE_SMALL),
+        (64 * PART_SIZE_SMALL + 64, PART_SIZE_SMALL + MiB),
+        (64 * PART_SIZE_LARGE + 64, PART_SIZE_LARGE),
+        (PARTS_MAX * PART_SIZE_LARGE, PART_SIZE_LARGE),
+        (PARTS_MAX * PART_SIZE_LARGE + 1, PART_SIZE_LARGE + MiB),
         (4096 * TiB, 429_497 * MiB),
     ],
 )
-def test_parts_have_sixteen_mebibytes_when_nothing_is_asked(size: int, part_size: int) -> None:
+def test_parts_are_a_sixty_fourth_within_bounds_when_nothing_is_asked(size: int, part_size: int) -> None:
     assert cut(size, encrypted=False).part_size == part_size
 
 

@@ -32,14 +32,14 @@ class WholeDigest:
         :raises EOFError: when it is shorter.
         """
         with workspace.partial(os.O_RDONLY) as partial:
-            begin = self.done
             while self.done < end:
                 count = os.preadv(partial, [self._buffer[: end - self.done]], self.done)
                 if not count:
                     raise EOFError(f"the partial file has {self.done} bytes, not {end}")
                 self._digest.update(self._buffer[:count])
                 self.done += count
-            os.posix_fadvise(partial, begin, end - begin, os.POSIX_FADV_DONTNEED)  # starts to write them: less is left to fsync
+            # Starts to write them to the disk, so that less is left to fsync, and lets go of those that are there: the page cache is for others.
+            os.posix_fadvise(partial, 0, end, os.POSIX_FADV_DONTNEED)
 
     def hexdigest(self) -> str:
         """Of what was taken in so far."""
