@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ansible_collections.bigfile.oci.plugins.module_utils._errors import OptionError
 from ansible_collections.bigfile.oci.plugins.module_utils._plan import (
     PART_SIZE_LARGE,
-    PART_SIZE_SMALL,
     PART_SIZE_MIN,
+    PART_SIZE_SMALL,
     PARTS_MAX,
     Plan,
     Ranges,
