@@ -109,7 +109,7 @@ class Workspace:
 
         Seen by its time of change, and only when none of us was writing.
         """
-        with self.partial(os.O_RDONLY) as partial, self._lock:
+        with self._lock, self.partial(os.O_RDONLY) as partial:
             changed = self._foreign or self._is_foreign(partial)
             self._foreign, self._written = False, os.fstat(partial).st_mtime_ns
         return changed
