@@ -55,7 +55,7 @@ class Wire(asyncio.Transport):
         """Send, at most ``piece`` bytes at once, as the event loop would."""
         assert self.connection is not None
         while data:
-            for unused in range(1000):
+            for _unused in range(1000):
                 if not self.paused:
                     break
                 await asyncio.sleep(0)
@@ -93,7 +93,7 @@ def put(length: int, *more: str) -> bytes:
 
 async def until(wire: Wire, text: bytes) -> None:
     """Wait for an answer."""
-    for unused in range(2000):
+    for _unused in range(2000):
         if text in wire.answered:
             return
         await asyncio.sleep(0.001)
@@ -118,7 +118,7 @@ def test_bodies_arrive_as_they_were_sent_however_they_are_cut_one_after_the_othe
         if not plain:
             await until(wire, b"all")
             await wire.give(put(len(data)) + data, piece)
-        for unused in range(2000):
+        for _unused in range(2000):
             if wire.answered.count(b"all") == 2:
                 return
             await asyncio.sleep(0.001)
@@ -150,7 +150,7 @@ def test_a_body_that_stands_still_is_told_and_a_slow_one_is_not() -> None:
         slow, still = connect(app, patience=0.2), connect(app, patience=0.2)
         await still.give(put(100_000) + bytes(70_000))
         await slow.give(put(100_000) + bytes(70_000))
-        for unused in range(6):
+        for _unused in range(6):
             await asyncio.sleep(0.08)
             await slow.give(bytes(5_000))
         await until(slow, b"all")
@@ -169,7 +169,7 @@ def test_what_is_left_of_a_body_is_dropped_after_the_answer_and_the_next_request
         await wire.give(put(300_000) + bytes(100_000))
         await until(wire, b"enough")
         await wire.give(bytes(200_000) + put(100_000) + bytes(100_000), 70_001)
-        for unused in range(2000):
+        for _unused in range(2000):
             if wire.answered.count(b"enough") == 2:
                 break
             await asyncio.sleep(0.001)
@@ -245,7 +245,7 @@ def test_a_head_without_end_is_refused(caplog: pytest.LogCaptureFixture) -> None
     async def work() -> Wire:
         wire = connect(app)
         await wire.give(b"GET / HTTP/1.1\r\n")
-        for unused in range(80):
+        for _unused in range(80):
             if wire.closed:
                 break
             await wire.give(b"X-Filler: " + b"x" * 1000 + b"\r\n")
@@ -267,7 +267,7 @@ def test_a_client_that_owes_us_something_is_not_waited_for_for_ever(sent: bytes,
     async def work() -> None:
         wire = connect(app)
         await wire.give(sent)
-        for unused in range(200):
+        for _unused in range(200):
             if wire.closed:
                 return
             await asyncio.sleep(0.01)
