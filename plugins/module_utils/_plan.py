@@ -76,7 +76,7 @@ def cut(
             raise OptionError(f"split is the number of parts wanted and at least 1, not {split}")
         part_size = max(-(-stream_size // split), PART_SIZE_MIN)
     elif part_size is None:
-        part_size = min(max(stream_size // PARTS_WANTED, PART_SIZE_SMALL), PART_SIZE_LARGE)
+        part_size = min(max(stream_size // PARTS_WANTED // SEGMENT_SIZE * SEGMENT_SIZE, PART_SIZE_SMALL), PART_SIZE_LARGE)
     elif part_size < PART_SIZE_MIN:
         raise OptionError(f"part_size is {part_size} bytes; parts have at least 5 MiB (5M)")
     return Plan(size, _whole_segments(max(part_size, -(-stream_size // PARTS_MAX))), encrypted)
