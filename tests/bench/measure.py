@@ -18,6 +18,8 @@ import time
 import typing as t
 from pathlib import Path
 
+from ..integration.conftest import peak_of
+
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PR_SET_CHILD_SUBREAPER = 36
@@ -83,15 +85,6 @@ def resident(pid: int) -> int:
     """Resident bytes of a process; 0 when it is gone."""
     with contextlib.suppress(OSError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    return 0
-
-
-def peak_of(pid: int) -> int:
-    """The most bytes of a process that were resident at a time since :func:`forget_peak`; 0 when it is gone."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
     return 0
 
 
@@ -230,4 +223,4 @@ def _content(file: t.IO[bytes]) -> str:
     return file.read().decode("utf-8", "replace")
 
 
-__all__ = ["Failed", "Measured", "Side", "adopt_orphans", "children", "cpu_of", "peak_of", "run", "tree"]
+__all__ = ["Failed", "Measured", "Side", "adopt_orphans", "children", "cpu_of", "run", "tree"]
