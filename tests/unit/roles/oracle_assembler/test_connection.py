@@ -91,10 +91,10 @@ def put(length: int, *more: str) -> bytes:
     return "\r\n".join(["PUT /a HTTP/1.1", "Host: h", f"Content-Length: {length}", *more, "", ""]).encode()
 
 
-async def until(wire: Wire, text: bytes) -> None:
-    """Wait for an answer."""
+async def until(wire: Wire, text: bytes, times: int = 1) -> None:
+    """Wait for an answer, or several."""
     for _unused in range(2000):
-        if text in wire.answered:
+        if wire.answered.count(text) >= times:
             return
         await asyncio.sleep(0.001)
     raise AssertionError(f"no {text!r} in {wire.answered!r}")
@@ -118,11 +118,7 @@ def test_bodies_arrive_as_they_were_sent_however_they_are_cut_one_after_the_othe
         if not plain:
             await until(wire, b"all")
             await wire.give(put(len(data)) + data, piece)
-        for _unused in range(2000):
-            if wire.answered.count(b"all") == 2:
-                return
-            await asyncio.sleep(0.001)
-        raise AssertionError(wire.answered)
+        await until(wire, b"all", 2)
 
     asyncio.run(work())
     assert b"".join(found) == data * 2
@@ -169,10 +165,7 @@ def test_what_is_left_of_a_body_is_dropped_after_the_answer_and_the_next_request
         await wire.give(put(300_000) + bytes(100_000))
         await until(wire, b"enough")
         await wire.give(bytes(200_000) + put(100_000) + bytes(100_000), 70_001)
-        for _unused in range(2000):
-            if wire.answered.count(b"enough") == 2:
-                break
-            await asyncio.sleep(0.001)
+        await until(wire, b"enough", 2)
         assert wire.answered.count(b"enough") == 2 and not wire.closed
 
     asyncio.run(work())
