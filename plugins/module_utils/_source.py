@@ -18,6 +18,7 @@ import typing as t
 
 from ._errors import SourceChanged, SourceError
 from ._sealed.layout import SEGMENT_SIZE
+from ._sealed.memory import BUFFERS
 
 FILECHUNKIO_IMPORT_ERROR: str | None
 try:
@@ -96,9 +97,8 @@ class Source:
 
         :raises SourceChanged: when it is not the file it was.
         """
-        buffer = memoryview(bytearray(SEGMENT_SIZE))
         try:
-            with FileChunkIO(self.path, offset=offset, bytes=self.size - offset) as chunk:
+            with FileChunkIO(self.path, offset=offset, bytes=self.size - offset) as chunk, BUFFERS.borrow() as buffer:
                 for size in sizes:
                     block = buffer[:size]
                     self._fill(block, chunk)

@@ -31,6 +31,7 @@ LAYERS = {
     "_sealed.__init__": FORMAT,
     "_sealed.cipher": FORMAT,
     "_sealed.layout": FORMAT,
+    "_sealed.memory": FORMAT,
     "_sealed.openssl": FORMAT,
     "_body": CORE,
     "_connection": CORE,

@@ -20,9 +20,9 @@ SIZES = [0, 1, FIRST - 1, FIRST, FIRST + 1, MiB - 1, MiB, MiB + 1, 2 * MiB, 3 * 
 STREAMS = [PlainStream(), SealedStream(bytes(range(32)), new_header(), b"dumps/exp.dmp")]
 
 
-def body(stream: Stream, source: MemorySource, number: int = 1, step: t.Callable[[int], None] = lambda _: None) -> PartBody:
+def body(stream: Stream, source: MemorySource, number: int = 1, **others: t.Any) -> PartBody:
     plan = Plan(source.size, 2 * MiB, stream.layout.tag > 0)
-    return PartBody(plan.part(number), stream=stream, reader=source, step=step)
+    return PartBody(plan.part(number), stream=stream, reader=source, **{"step": lambda _: None, **others})
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=["plain", "sealed"])
@@ -75,8 +75,22 @@ def test_each_piece_is_announced_before_it_goes(stream: Stream) -> None:
     told: list[int] = []
     made = body(stream, MemorySource(pattern(3 * MiB)), step=told.append)
     for piece in made:
-        assert told[-1] == len(piece) <= PIECE
+        assert told[-1] == len(piece)
     assert sum(told) == len(made)
+
+
+def test_pieces_are_whole_segments_while_they_leave_fast_and_small_while_they_do_not() -> None:
+    now, seconds = [0.0], iter([0.1, 0.1, 5.0, 5.0, 0.1])
+    sizes = []
+    for piece in body(STREAMS[0], MemorySource(pattern(3 * MiB)), clock=lambda: now[0]):
+        sizes.append(len(piece))
+        now[0] += next(seconds, 0.1)
+    assert sizes == [PIECE, MiB - PIECE, MiB]  # of the first part, which has two segments
+    sizes.clear()
+    for piece in body(STREAMS[0], MemorySource(pattern(2 * MiB)), clock=lambda: now[0]):
+        sizes.append(len(piece))
+        now[0] += 5
+    assert sizes == [PIECE] * 8
 
 
 def test_a_step_may_end_the_body() -> None:

@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import hashlib
 import logging
 import os
+import socket
 import typing as t
 
 import pytest
@@ -19,7 +22,9 @@ from starlette.requests import ClientDisconnect
 from uvicorn.server import ServerState
 
 from oracle_assembler.problems import Problem
-from oracle_assembler.web.connection import BODY, Body, Connection
+from oracle_assembler.uploads.pumping import pump
+from oracle_assembler.uploads.threads import Threads
+from oracle_assembler.web.connection import BODY, Body, Connection, Tap
 
 App = t.Callable[[Body], t.Awaitable[bytes]]
 
@@ -267,3 +272,60 @@ def test_a_client_that_owes_us_something_is_not_waited_for_for_ever(sent: bytes,
         raise AssertionError("still open")
 
     asyncio.run(work())
+
+
+def test_a_thread_draws_from_the_socket_what_the_body_has_and_no_byte_of_the_next_request() -> None:
+    """Over a real connection, with two requests sent in one go."""
+    first, second = bytes(range(256)) * 4096, b"second"
+    sizes = [[5, 100_000, len(first) - 100_005], [len(second)]]
+
+    class Hashing:
+        """A sink."""
+
+        def __init__(self) -> None:
+            self.digest = hashlib.sha256()
+            self.take = self.digest.update
+
+        def commit(self) -> str:
+            """All of it."""
+            return self.digest.hexdigest()
+
+        def close(self) -> None:
+            """There is nothing to close."""
+
+    async def app(body: Body) -> bytes:
+        sink = Hashing()
+        await pump(Threads(), sink, sizes.pop(0), body)
+        return sink.commit().encode()
+
+    async def asgi(scope: t.Any, receive: t.Any, send: t.Any) -> None:
+        content = await app(scope["extensions"][BODY])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]})
+        await send({"type": "http.response.body", "body": content})
+
+    async def work() -> bytes:
+        config = uvicorn.Config(asgi, ws="none", lifespan="off", log_config=None, access_log=False)
+        make = functools.partial(Connection, config=config, server_state=ServerState(), app_state={}, patience=60)
+        server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        writer.write(put(len(first)) + first + put(len(second)) + second)
+        answered = b""
+        while answered.count(b"HTTP/1.1 200") < 2 or not answered.endswith(hashlib.sha256(second).hexdigest().encode()):
+            answered += await asyncio.wait_for(reader.read(65536), 10)
+        writer.close()
+        server.close()
+        return answered
+
+    assert hashlib.sha256(first).hexdigest().encode() in asyncio.run(work())
+
+
+def test_who_draws_from_a_connection_that_ended_is_told_and_who_draws_too_early_gets_nothing() -> None:
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    tap, view = Tap(here), memoryview(bytearray(10))
+    assert tap.draw(view) == 0
+    there.sendall(b"12345")
+    assert (tap.draw(view), bytes(view[:5])) == (5, b"12345")
+    there.close()
+    with pytest.raises(ClientDisconnect):
+        tap.draw(view)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -42,6 +43,14 @@ class Arrived:
     async def fill(self, view: memoryview) -> None:
         """The next bytes of it."""
         view[:], self._rest = self._rest[: len(view)], self._rest[len(view) :]
+
+    @contextlib.contextmanager
+    def tap(self) -> t.Iterator[None]:
+        """There is no way past the event loop."""
+        yield None
+
+    def took(self, count: int) -> None:
+        """Past the event loop."""
 
 
 class Life:

@@ -2,14 +2,13 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Small promises of single pieces: paths, segments of a body, threads, room, orphans."""
+"""Small promises of single pieces: paths, threads, room, orphans."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import pathlib
-import threading
 import time
 
 import anyio
@@ -22,7 +21,6 @@ from oracle_assembler.problems import KINDS, Problem, from_os_error
 from oracle_assembler.store import paths, space, whole
 from oracle_assembler.store.orphans import remove_orphans
 from oracle_assembler.store.tree import Tree
-from oracle_assembler.uploads.receiving import pump
 from oracle_assembler.uploads.threads import Threads, settled, undisturbed
 from oracle_assembler.uploads.upload import ranges
 
@@ -44,78 +42,6 @@ def test_ranges_say_exactly_which_numbers(numbers: set[int]) -> None:
     found = ranges(sorted(numbers))
     assert {number for first, last in found for number in range(first, last + 1)} == numbers
     assert all(found[index][1] + 1 < found[index + 1][0] for index in range(len(found) - 1))
-
-
-class Arriving:
-    """A body of which ``data`` has come; what is asked for beyond it comes never, or cannot come."""
-
-    def __init__(self, data: bytes, *, goes_on: bool = False) -> None:
-        self._rest = memoryview(data)
-        self._goes_on = goes_on
-
-    async def fill(self, view: memoryview) -> None:
-        """The next bytes."""
-        if len(view) > len(self._rest):
-            await asyncio.sleep(60 * self._goes_on)
-            raise Problem("length-wrong", "the body ended before its part was complete")
-        view[:], self._rest = self._rest[: len(view)], self._rest[len(view) :]
-
-
-class SlowSink:
-    """Notes what it is given, slowly."""
-
-    def __init__(self) -> None:
-        self.taken: list[bytes] = []
-        self.entered = threading.Event()
-        self.at_work = 0
-
-    def take(self, segment: memoryview) -> None:
-        """A segment; its memory must stay as it is until this returns."""
-        self.at_work += 1
-        before = bytes(segment)
-        self.entered.set()
-        time.sleep(0.02)
-        assert bytes(segment) == before
-        self.taken.append(before)
-        self.at_work -= 1
-
-
-def test_a_body_that_ends_early_is_a_problem_and_leaves_no_thread_at_work() -> None:
-    sink, threads = SlowSink(), Threads()
-    with pytest.raises(Problem) as caught:
-        asyncio.run(pump(threads, sink, [1000, 1000], Arriving(bytes(1500))))  # type: ignore[arg-type]
-    assert (caught.value.name, sink.at_work) == ("length-wrong", 0)
-
-
-def test_memory_of_a_request_is_not_used_again_while_its_thread_is_at_work() -> None:
-    threads = Threads()
-
-    async def work() -> None:
-        stuck, sink = SlowSink(), SlowSink()
-        first = asyncio.ensure_future(pump(threads, stuck, [1000, 1000, 1000], Arriving(bytes([1]) * 2000, goes_on=True)))  # type: ignore[arg-type]
-        await asyncio.to_thread(stuck.entered.wait)
-        first.cancel()
-        await pump(threads, sink, [1000] * 3, Arriving(bytes([2]) * 3000))  # type: ignore[arg-type]
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        assert stuck.at_work == 0 and set(b"".join(stuck.taken)) == {1} and set(b"".join(sink.taken)) == {2}
-
-    asyncio.run(work())
-
-
-def test_the_last_segments_memory_too_is_not_used_again_before_its_thread_is_done() -> None:
-    threads = Threads()
-
-    async def work() -> None:
-        first, second = SlowSink(), SlowSink()
-        one = asyncio.ensure_future(pump(threads, first, [1000], Arriving(bytes([1]) * 1000)))  # type: ignore[arg-type]
-        await asyncio.to_thread(first.entered.wait)
-        await asyncio.sleep(0.005)
-        await pump(threads, second, [1000] * 3, Arriving(bytes([2]) * 3000))  # type: ignore[arg-type]
-        await one
-        assert set(b"".join(first.taken)) == {1} and set(b"".join(second.taken)) == {2}
-
-    asyncio.run(work())
 
 
 def test_a_step_that_must_not_be_left_in_the_middle_is_finished_before_the_cancellation_counts() -> None:

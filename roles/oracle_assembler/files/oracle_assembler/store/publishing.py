@@ -11,10 +11,8 @@ import os
 
 from ..problems import Problem
 from .tree import exists, file_facts
-from .whole import unlink_if_there
+from .whole import BUFFERS, unlink_if_there
 from .workspace import Workspace
-
-_BLOCK = 1 << 20
 
 
 class WholeDigest:
@@ -22,7 +20,6 @@ class WholeDigest:
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
-        self._buffer = memoryview(bytearray(_BLOCK))
         self.done = 0
         """Bytes taken in."""
 
@@ -31,12 +28,12 @@ class WholeDigest:
 
         :raises EOFError: when it is shorter.
         """
-        with workspace.partial(os.O_RDONLY) as partial:
+        with workspace.partial(os.O_RDONLY) as partial, BUFFERS.borrow() as buffer:
             while self.done < end:
-                count = os.preadv(partial, [self._buffer[: end - self.done]], self.done)
+                count = os.preadv(partial, [buffer[: end - self.done]], self.done)
                 if not count:
                     raise EOFError(f"the partial file has {self.done} bytes, not {end}")
-                self._digest.update(self._buffer[:count])
+                self._digest.update(buffer[:count])
                 self.done += count
             # Starts to write them to the disk, so that less is left to fsync, and lets go of those that are there: the page cache is for others.
             os.posix_fadvise(partial, 0, end, os.POSIX_FADV_DONTNEED)

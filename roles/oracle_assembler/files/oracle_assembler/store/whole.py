@@ -10,6 +10,8 @@ import contextlib
 import os
 import typing as t
 
+from .._sealed.memory import BUFFERS
+
 Buffer: t.TypeAlias = "bytes | bytearray | memoryview"
 
 
@@ -69,4 +71,4 @@ def unlink_if_there(folder: int, name: str) -> bool:
     return True
 
 
-__all__ = ["Buffer", "open_folder", "read_whole", "unlink_if_there", "write_all", "write_whole"]
+__all__ = ["BUFFERS", "Buffer", "open_folder", "read_whole", "unlink_if_there", "write_all", "write_whole"]

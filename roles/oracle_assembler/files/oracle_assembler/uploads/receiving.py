@@ -2,14 +2,10 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Receive a part: take the body by whole segments and let a sink have each in a worker thread.
-
-Two segments are in memory at a time, one coming in while the other is worked on; a part is never in memory.
-"""
+"""Receive a part: open it where its bytes belong, keep it sealed, or compare it with what is there."""
 
 from __future__ import annotations
 
-import itertools
 import typing as t
 
 from ..problems import Problem
@@ -19,18 +15,9 @@ from .assembler import Assembler, unknown
 from .beginning import published
 from .claims import claimed
 from .following import follow
-from .threads import Threads, ended, settled, undisturbed
+from .pumping import Body, pump
+from .threads import Threads, undisturbed
 from .upload import Upload
-
-
-class Body(t.Protocol):
-    """What a request brings besides its announcement."""
-
-    async def fill(self, view: memoryview) -> None:
-        """Fill all of ``view`` with the bytes that come next.
-
-        :raises Problem: ``length-wrong``, ``stalled``.
-        """
 
 
 class Arriving(t.NamedTuple):
@@ -49,27 +36,6 @@ class Received(t.NamedTuple):
     size: int
     etag: str
     new: bool
-
-
-async def pump(threads: Threads, sink: Sink, sizes: t.Iterable[int], body: Body) -> None:
-    """Let a sink take a body; ends with no thread at work, and only then gives its memory back.
-
-    One segment comes in while the one before it is worked on.
-    """
-    with threads.buffers.borrow() as one, threads.buffers.borrow() as other:
-        job = None
-        try:
-            for size, buffer in zip(sizes, itertools.cycle((one, other)), strict=False):
-                segment = buffer[:size]
-                await body.fill(segment)
-                if job:
-                    await settled(job)
-                job = threads.data.submit(sink.take, segment)
-            if job:
-                await settled(job)
-        finally:
-            if job:
-                await ended(job)
 
 
 async def receive(assembler: Assembler, upload: Upload, arriving: Arriving, body: Body) -> Received:
@@ -152,4 +118,4 @@ async def _sink(assembler: Assembler, upload: Upload, arriving: Arriving) -> Sin
     return await run(Opening, upload.workspace, part, stream)
 
 
-__all__ = ["Arriving", "Body", "Received", "pump", "receive"]
+__all__ = ["Arriving", "Received", "receive"]

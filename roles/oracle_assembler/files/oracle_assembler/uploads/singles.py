@@ -18,7 +18,7 @@ from ..store.tree import exists
 from ..store.workspace import Workspace
 from .assembler import Assembler
 from .claims import claimed
-from .receiving import Body, pump
+from .pumping import Body, pump
 from .stitching import receipt_of
 from .threads import undisturbed
 

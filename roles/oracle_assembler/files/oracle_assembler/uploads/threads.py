@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Bounded threads, and buffers, for what blocks: a stalled client never holds one.
+"""Bounded threads for what blocks: a stalled client never holds one.
 
 Whoever waits for a job waits until the job has ended, also when told to give up: a job's descriptors and
 buffers must outlive it.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import mmap
 import os
 import typing as t
 
@@ -23,29 +22,6 @@ T = t.TypeVar("T")
 DATA = 8
 CONTROL = 4
 STITCH = max(2, os.cpu_count() or 1)
-BUFFER_SIZE = 1 << 20
-BUFFERS_KEPT = 16
-
-
-class Buffers:
-    """Memory for segments under way, used again and again.
-
-    Asking malloc for a MiB each time makes its arenas grow with every upload. Pages that nobody has written to cost nothing,
-    so a client that stalls early takes no room.
-    """
-
-    def __init__(self) -> None:
-        self._free: list[mmap.mmap] = []
-
-    @contextlib.contextmanager
-    def borrow(self) -> t.Iterator[memoryview]:
-        """A segment's worth of memory, with anything in it."""
-        buffer = self._free.pop() if self._free else mmap.mmap(-1, BUFFER_SIZE)
-        try:
-            yield memoryview(buffer)
-        finally:
-            if len(self._free) < BUFFERS_KEPT:
-                self._free.append(buffer)
 
 
 class Threads:
@@ -53,7 +29,6 @@ class Threads:
 
     def __init__(self) -> None:
         pool = concurrent.futures.ThreadPoolExecutor
-        self.buffers = Buffers()
         self.data = pool(DATA, "data")
         self.control = pool(CONTROL, "control")
         self.stitch = pool(STITCH, "stitch")
@@ -102,4 +77,4 @@ async def _completed(future: asyncio.Future[T]) -> T:
     raise cancelled
 
 
-__all__ = ["Buffers", "Threads", "ended", "settled", "undisturbed"]
+__all__ = ["Threads", "ended", "settled", "undisturbed"]

@@ -11,6 +11,9 @@ memory and the socket fills it: no parser, no copy and no switch in between. doc
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import select
+import socket
 import typing as t
 
 from httptools import HttpRequestParser
@@ -28,6 +31,8 @@ _BLOCK = memoryview(bytearray(64 << 10))
 _HEAD_MAX = 64 << 10
 _HEAD_SECONDS = 30
 _DRAIN_SECONDS = 30
+_MOMENT = 2
+"""Milliseconds: about as long as going back to the event loop and coming again takes."""
 
 
 class Body:
@@ -60,8 +65,53 @@ class Body:
     def took(self, count: int) -> None:
         """So many bytes came past the parser."""
         self.left -= count
-        if not self.left:
+        if count and not self.left:
             self._connection.on_message_complete()
+
+    @contextlib.contextmanager
+    def tap(self) -> t.Iterator[Tap | None]:
+        """The socket, to be read from in a thread while :meth:`fill` is not awaited; none where it carries TLS.
+
+        A descriptor of its own: the connection may be closed, and its number given away, while a thread is still reading.
+        """
+        if self._connection.scheme == "https":
+            yield None
+            return
+        with self._connection.transport.get_extra_info("socket").dup() as duplicate:
+            yield Tap(duplicate, self._cycle.body)
+
+
+class Tap:
+    """Takes from a socket what is there.
+
+    :param parsed: what the parser has read of the body and nobody has taken yet; as long as there is any, it comes first
+    """
+
+    def __init__(self, source: socket.socket, parsed: bytes | bytearray = b"") -> None:
+        self._source, self._parsed = source, parsed
+        self._poll = select.poll()
+        self._poll.register(source, select.POLLIN)
+
+    def draw(self, view: memoryview) -> int:
+        """Fill some of ``view``; 0 when no byte came for a moment.
+
+        :raises ClientDisconnect: when none will.
+        """
+        if self._parsed:
+            return 0
+        try:
+            return self._received(view)
+        except BlockingIOError:
+            return self._received(view) if self._poll.poll(_MOMENT) else 0
+
+    def _received(self, view: memoryview) -> int:
+        try:
+            count = self._source.recv_into(view)
+        except ConnectionError as error:
+            raise ClientDisconnect from error
+        if not count:
+            raise ClientDisconnect
+        return count
 
 
 class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):  # type: ignore[misc]  # both ignore the end of what is sent
