@@ -234,11 +234,15 @@ def test_a_byte_changed_on_the_way_is_refused_at_once_and_the_right_bytes_are_st
 
 
 def spoil_flipped(upload: Upload) -> None:
-    flip(upload.file("2.sealed"), 12345)
+    flip(upload.service.root / f".{upload.id}.partial", 7 * MiB)
+
+
+def spoil_tag(upload: Upload) -> None:
+    flip(upload.file("2.sealed"), 3)
 
 
 def spoil_truncated(upload: Upload) -> None:
-    os.truncate(upload.file("2.sealed"), PART - 1)
+    os.truncate(upload.file("2.sealed"), upload.file("2.sealed").stat().st_size - 1)
 
 
 def spoil_swapped(upload: Upload) -> None:
@@ -254,7 +258,7 @@ def spoil_dropped(upload: Upload) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "damaged"),
-    [(spoil_flipped, [[2, 2]]), (spoil_truncated, [[2, 2]]), (spoil_swapped, [[1, 2]]), (spoil_dropped, [[2, 2]])],
+    [(spoil_flipped, [[2, 2]]), (spoil_tag, [[2, 2]]), (spoil_truncated, [[2, 2]]), (spoil_swapped, [[1, 2]]), (spoil_dropped, [[2, 2]])],
 )
 def test_sealed_parts_spoiled_on_the_disk_are_named_and_only_they_are_sent_again(
     service: Service, work: Path, spoil: t.Callable[[Upload], None], damaged: list[list[int]]

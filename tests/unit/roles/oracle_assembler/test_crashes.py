@@ -19,6 +19,7 @@ import pytest
 from doubles import MIB, PART, Service, Upload
 
 from oracle_assembler._sealed import cipher
+from oracle_assembler._sealed.layout import SEALED
 from oracle_assembler.config import Config
 from oracle_assembler.keys import prepare_state
 from oracle_assembler.problems import Problem
@@ -26,7 +27,6 @@ from oracle_assembler.store.records import ENDING, PUBLISHED, PUBLISHING, RECEIV
 from oracle_assembler.uploads import beginning, receiving, stitching, sweeping
 from oracle_assembler.uploads.assembler import Assembler
 from oracle_assembler.uploads.recovery import recover
-from oracle_assembler.uploads.threads import STITCH
 from oracle_assembler.uploads.upload import Upload as Pending
 
 PLAIN_HASH = "$scrypt$ln=4,r=1,p=1$" + "A" * 22 + "$" + "A" * 43
@@ -170,21 +170,44 @@ def test_torn_leftovers_of_a_part_do_not_count_and_are_removed(tmp_path: pathlib
     assert not (segments(life, upload) / name).exists()
 
 
-def test_a_crash_between_opening_a_sealed_part_and_removing_it_costs_nothing(tmp_path: pathlib.Path) -> None:
+PAGE = 4096
+
+
+@pytest.mark.parametrize("pages", [0, 1, 200, 255, 256, 257])
+@pytest.mark.parametrize("segment", [0, 1, 6])
+def test_a_crash_in_the_middle_of_opening_a_segment_where_it_stands_costs_nothing(tmp_path: pathlib.Path, segment: int, pages: int) -> None:
+    """A write that is cut short leaves the first pages opened and the rest sealed."""
+    upload, life = Upload("dumps/exp", os.urandom(8 * MIB + 12345), True, "at_stitch"), Life(tmp_path)
+    life.begin(upload)
+    life.put(upload)
+    sealed = partial(life, upload).read_bytes()
+    offset, size = SEALED.offset(segment), SEALED.offset(segment + 1) - SEALED.offset(segment)
+    cut = min(max(0, pages * PAGE - offset % PAGE), size)
+    with partial(life, upload).open("r+b") as file:
+        file.write(upload.data[:offset])
+        file.seek(offset)
+        file.write(upload.data[offset : offset + cut])
+    assert partial(life, upload).read_bytes()[offset + cut :] == sealed[offset + cut :]
+    again = Life(tmp_path)
+    assert set(again.pending(upload).received.values()) == {"sealed"}
+    assert again.stitch(upload).is_published()
+    assert again.published.read_bytes() == upload.data
+
+
+def test_a_crash_between_opening_a_part_and_noting_it_costs_nothing(tmp_path: pathlib.Path) -> None:
     upload, life = Upload("dumps/exp", os.urandom(2 * PART), True, "at_stitch"), Life(tmp_path)
     life.begin(upload)
     life.put(upload)
-    sealed = segments(life, upload) / "1.sealed"
-    kept = sealed.read_bytes()
     life.stitch(upload, sha256="0" * 64)
     assert sorted(path.suffix for path in segments(life, upload).iterdir()) == [".opened"] * upload.parts
-    sealed.write_bytes(kept)
+    (segments(life, upload) / "1.opened").rename(segments(life, upload) / "1.sealed")
     again = Life(tmp_path)
-    assert again.pending(upload).received[1] == "opened"
+    assert again.pending(upload).received[1] == "sealed"
     assert again.stitch(upload).is_published()
+    assert again.published.read_bytes() == upload.data
 
 
-def test_stitching_half_opened_goes_on_after_a_restart_and_never_needs_a_second_copy(
+def test_stitching_half_opened_goes_on_after_a_restart_and_needs_no_second_copy(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload, life = Upload("dumps/exp", os.urandom(6 * PART), True, "at_stitch"), Life(tmp_path)
@@ -198,8 +221,8 @@ def test_stitching_half_opened_goes_on_after_a_restart_and_never_needs_a_second_
             raise OSError(5, "Input/output error")
         opened.append(number)
         real(workspace, number, stream)
-        sealed = [path for path in segments(life, upload).iterdir() if path.suffix == ".sealed"]
-        assert len(sealed) <= upload.parts - len(opened) + STITCH
+        kept = [*segments(life, upload).iterdir(), partial(life, upload)]
+        assert sum(path.stat().st_blocks * 512 for path in kept) <= len(upload.data) + PAGE * (2 * upload.parts + 1)
 
     monkeypatch.setattr(stitching, "open_sealed_part", some)
     problem = life.stitch(upload).problem
@@ -320,10 +343,20 @@ def test_a_pending_upload_keeps_its_promise_of_room_after_a_restart(tmp_path: pa
         life.begin(upload)
     life.put(late, 1)
     for one in (life, Life(tmp_path)):
-        assert one.pending(early).promised == 0
-        assert one.pending(late).promised == one.pending(late).room - len(late.body(1)) > len(late.data)
-    blocks = (life.published.parent / f".{early.id}.partial").stat().st_blocks * 512
-    assert blocks >= 2 * PART
+        assert one.pending(early).promised == one.pending(late).promised == 0
+    for upload in (late, early):
+        assert partial(life, upload).stat().st_blocks * 512 >= 2 * PART
+
+
+def test_room_that_the_disk_cannot_reserve_stays_promised(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oracle_assembler.store.workspace.reserve", lambda descriptor, size: bool(os.ftruncate(descriptor, size)))
+    upload = Upload("dumps/exp", os.urandom(2 * PART), True, "at_stitch")
+    life = Life(tmp_path)
+    life.begin(upload)
+    assert life.pending(upload).promised == len(upload.data)
+    life.put(upload, 1)
+    for one in (life, Life(tmp_path)):
+        assert one.pending(upload).promised == len(upload.data) - one.pending(upload).record.part(1).size
 
 
 def test_a_disk_that_is_full_ends_a_begin_call_and_leaves_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,14 +15,17 @@ import os
 
 from .._sealed.cipher import DamagedSegment, PartDigest, PlainStream, RefusedKey, SealedStream, Stream, header_salt, unwrap_key
 from .._sealed.layout import SEALED as SEALED_LAYOUT
-from .._sealed.layout import SEGMENT_SIZE, Layout
+from .._sealed.layout import Layout
 from ..problems import Problem
 from .records import Record
-from .whole import Buffer, write_all, write_whole
+from .whole import BUFFERS, Buffer, write_all, write_whole
 from .workspace import OPENED, SEALED, Workspace
 
 Spot = tuple[int, int, bool]
 """Number of a segment, bytes of the file in it, is it the last of the stream."""
+
+_PAGE = 4096
+"""Bytes: a write that a kill cuts short ends where a page of the file does; on systems with larger pages these are among them."""
 
 
 def check_header(header: bytes) -> None:
@@ -88,34 +91,68 @@ def open_into(stream: Stream, partial: int, spot: Spot, segment: memoryview) -> 
     return payload
 
 
-def open_sealed_part(workspace: Workspace, number: int, stream: Stream) -> None:
-    """Open a part that waited for its key; may be interrupted anywhere and called again.
+def keep_into(record: Record, partial: int, spot: Spot, segment: memoryview) -> None:
+    """Write the ciphertext of one segment where its payload will stand: both have the same length.
 
-    First the payload, then the note that it is there, then the sealed bytes go: so no second copy of a file is ever needed.
+    :raises Problem: ``segment-damaged``, when the stream begins with another header than the upload.
+    """
+    number, size, _last = spot
+    start = len(segment) - size - record.layout.tag
+    if segment[:start] != record.header_bytes[:start]:
+        raise Problem("segment-damaged", f"segment {number} begins with another header than the upload", segment=number)
+    write_all(partial, segment[start : start + size], record.layout.offset(number))
+
+
+def open_sealed_part(workspace: Workspace, number: int, stream: SealedStream) -> None:
+    """Open a part that waited for its key, where it stands; may be interrupted anywhere and called again.
 
     :raises Problem: ``segment-damaged``.
     """
-    part = workspace.record.part(number)
-    tags, buffer = bytearray(), memoryview(bytearray(min(SEGMENT_SIZE, part.stream_size)))
-    with workspace.sealed_part(number) as sealed, workspace.writing() as partial:
-        offset = 0
-        for spot, size in zip(part.segment_sizes(stream.layout), workspace.record.wire_sizes(part), strict=True):
-            segment = buffer[: os.preadv(sealed, [buffer[:size]], offset)]
-            open_into(stream, partial, spot, segment)
-            tags += segment[len(segment) - stream.layout.tag :]
-            offset += size
-    note_opened(workspace, number, bytes(tags))
+    tag, proof = stream.layout.tag, workspace.proof(number, SEALED)
+    with workspace.writing() as partial, BUFFERS.borrow() as buffer:
+        for index, spot in enumerate(workspace.record.part(number).segment_sizes(stream.layout)):
+            _open_where_it_stands(stream, partial, spot, proof[index * tag : (index + 1) * tag], buffer)
     with workspace.segments() as folder:
-        os.unlink(f"{number}.{SEALED}", dir_fd=folder)
+        os.rename(f"{number}.{SEALED}", f"{number}.{OPENED}", src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def note_opened(workspace: Workspace, number: int, proof: bytes) -> None:
+def _open_where_it_stands(stream: SealedStream, partial: int, spot: Spot, tag: bytes, buffer: memoryview) -> None:
+    number, size, last = spot
+    start, offset = stream.layout.header if number == 0 else 0, stream.layout.offset(number)
+    segment = buffer[: start + size + len(tag)]
+    segment[:start], segment[start + size :] = stream.header[:start], tag
+    os.preadv(partial, [segment[start : start + size]], offset)
+    try:
+        payload: Buffer = stream.open_in_place(number, segment, last=last)
+    except DamagedSegment:
+        payload = _half_opened(stream, spot, tag, os.pread(partial, size, offset))
+    write_all(partial, payload, offset)
+
+
+def _half_opened(stream: SealedStream, spot: Spot, tag: bytes, found: bytes) -> bytes:
+    """The payload of a segment that was opened before, or of which a kill in the middle of writing left the first pages opened and the rest sealed.
+
+    In counter mode sealing and opening are the same but for the tag (NIST SP 800-38D, section 7): sealed once more, what is still sealed is open.
+
+    :raises Problem: ``segment-damaged``, when it is neither.
+    """
+    number, size, last = spot
+    start = stream.layout.header if number == 0 else 0
+    turned = bytes(stream.seal(number, found, last=last)[start : start + size])
+    for cut in (size, *range(-stream.layout.offset(number) % _PAGE, size, _PAGE)):
+        payload = found[:cut] + turned[cut:]
+        if stream.seal(number, payload, last=last)[start + size :] == tag:
+            return payload
+    raise Problem("segment-damaged", f"segment {number} does not open: its bytes changed on the disk", segment=number)
+
+
+def note(workspace: Workspace, number: int, state: str, proof: bytes) -> None:
     """From here on the part counts as received.
 
     Not synced: after a power cut the check of the whole file finds what is missing, and the client sends it again.
     """
     with workspace.segments() as folder:
-        write_whole(folder, f"{number}.{OPENED}", proof, durable=False)
+        write_whole(folder, f"{number}.{state}", proof, durable=False)
 
 
 def is_damaged(workspace: Workspace, number: int, stream: Stream) -> bool:
@@ -127,7 +164,7 @@ def is_damaged(workspace: Workspace, number: int, stream: Stream) -> bool:
             again = stream.seal(segment, os.pread(partial, size, stream.layout.offset(segment)), last=last)
             digest.add(again)
             proofs += memoryview(again)[len(again) - stream.layout.tag :]
-    expected = workspace.proof(number)
+    expected = workspace.proof(number, OPENED)
     return expected != (bytes(proofs) if stream.layout.tag else bytes.fromhex(digest.etag()))
 
 
@@ -136,7 +173,8 @@ __all__ = [
     "Stream",
     "check_header",
     "is_damaged",
-    "note_opened",
+    "keep_into",
+    "note",
     "open_into",
     "open_sealed_part",
     "stream_of",

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What can be done with the segments of a part as they stream in: open them, keep them sealed, compare them.
+"""What can be done with the segments of a part as they stream in: write them, opened or sealed, or compare them.
 
 A sink takes whole segments in order, in worker threads, one at a time. It holds descriptors and no more than the
 segment it was just given.
@@ -16,9 +16,8 @@ import typing as t
 
 from .._sealed.cipher import PartDigest, Stream
 from .._sealed.layout import Part
-from .opening import note_opened, open_into, stream_with_header
-from .whole import unlink_if_there, write_all
-from .workspace import INCOMING, SEALED, Workspace
+from .opening import keep_into, note, open_into, stream_with_header
+from .workspace import OPENED, SEALED, Workspace
 
 
 class Sink(t.Protocol):
@@ -34,64 +33,39 @@ class Sink(t.Protocol):
         """Let go; what was not committed does not count."""
 
 
-class Opening:
-    """Opens each segment and writes it at its final offset."""
+class Placing:
+    """Writes each segment's payload at its final offset: opened where the key is there, else as it came.
 
-    def __init__(self, workspace: Workspace, part: Part, stream: Stream) -> None:
+    :param stream: what opens segments; None when their key comes with the stitch call
+    """
+
+    def __init__(self, workspace: Workspace, part: Part, stream: Stream | None) -> None:
         self._workspace, self._number, self._stream = workspace, part.number, stream
-        self._spots = part.segment_sizes(stream.layout)
-        self._digest = PartDigest(stream.layout)
+        self._layout = workspace.record.layout
+        self._spots = part.segment_sizes(self._layout)
+        self._digest = PartDigest(self._layout)
         self._tags = bytearray()
         self._partial = workspace.begin_writing()
 
     def take(self, segment: memoryview) -> None:
-        """Open it, write it, remember its tag."""
-        open_into(self._stream, self._partial, next(self._spots), segment)
+        """Write it, remember its tag."""
+        spot = next(self._spots)
+        if self._stream is None:
+            keep_into(self._workspace.record, self._partial, spot, segment)
+        else:
+            open_into(self._stream, self._partial, spot, segment)
         self._digest.add(segment)
-        self._tags += segment[len(segment) - self._stream.layout.tag :]
+        self._tags += segment[len(segment) - self._layout.tag :]
 
     def commit(self) -> str:
         """Note what proves the part."""
         etag = self._digest.etag()
-        note_opened(self._workspace, self._number, bytes(self._tags) or bytes.fromhex(etag))
+        note(self._workspace, self._number, SEALED if self._stream is None else OPENED, bytes(self._tags) or bytes.fromhex(etag))
         return etag
 
     def close(self) -> None:
         """Close the partial file."""
         self._workspace.end_writing(self._partial)
-
-
-class Keeping:
-    """Keeps a part sealed until its key comes."""
-
-    def __init__(self, workspace: Workspace, part: Part) -> None:
-        self._workspace, self._number = workspace, part.number
-        self._digest = PartDigest(workspace.record.layout)
-        self._offset = 0
-        with workspace.segments() as folder:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._file = os.open(f"{self._number}.{INCOMING}", flags, 0o600, dir_fd=folder)
-        self._committed = False
-
-    def take(self, segment: memoryview) -> None:
-        """Append it."""
-        write_all(self._file, segment, self._offset)
-        self._offset += len(segment)
-        self._digest.add(segment)
-
-    def commit(self) -> str:
-        """Give the file the name that counts."""
-        with self._workspace.segments() as folder:
-            os.rename(f"{self._number}.{INCOMING}", f"{self._number}.{SEALED}", src_dir_fd=folder, dst_dir_fd=folder)
-        self._committed = True
-        return self._digest.etag()
-
-    def close(self) -> None:
-        """Close the file; one that was not committed goes."""
-        os.close(self._file)
-        if not self._committed:
-            with self._workspace.segments() as folder:
-                unlink_if_there(folder, f"{self._number}.{INCOMING}")
 
 
 class Comparing:
@@ -137,4 +111,4 @@ class Whole:
         os.close(self._partial)
 
 
-__all__ = ["Comparing", "Keeping", "Opening", "Sink", "Whole"]
+__all__ = ["Comparing", "Placing", "Sink", "Whole"]

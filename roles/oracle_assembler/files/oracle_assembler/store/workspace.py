@@ -25,11 +25,9 @@ from .tree import Tree
 from .whole import read_whole, unlink_if_there
 
 SEALED = "sealed"
-"""A part that waits for its key."""
+"""A part that waits for its key: its ciphertext stands in the partial file, where its payload will; the file of this name holds its tags."""
 OPENED = "opened"
 """A part whose payload is in the partial file; the file holds what proves it."""
-INCOMING = "incoming"
-"""A part under way."""
 _NAME = re.compile(r"([1-9][0-9]*)\.(sealed|opened)")
 _PLAIN_PROOF = hashlib.sha256().digest_size
 
@@ -117,7 +115,7 @@ class Workspace:
     def prepare(self) -> bool:
         """Make what is missing, also after a crash in the middle of it; says whether the whole room is reserved on the disk.
 
-        A partial file that had to be made anew holds nothing, so nothing counts as opened.
+        A partial file that had to be made anew holds nothing, so nothing counts as received.
 
         :raises OSError: ENOSPC when the room is not there.
         """
@@ -128,21 +126,18 @@ class Workspace:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(self.partial_name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_RDWR, 0o600, dir_fd=folder))
                 made = True
-                self._drop_all(OPENED)
+                self._drop_all()
             os.fsync(folder)
         with self.partial() as partial:
-            reserved = not self.record.held_sealed and reserve(partial, self.record.size)
-            if self.record.held_sealed:
-                os.ftruncate(partial, self.record.size)
+            reserved = reserve(partial, self.record.size)
             if made:
                 self._written = os.fstat(partial).st_mtime_ns
         return reserved
 
-    def _drop_all(self, suffix: str) -> None:
+    def _drop_all(self) -> None:
         with self.segments() as folder:
             for name in os.listdir(folder):
-                if name.endswith("." + suffix):
-                    unlink_if_there(folder, name)
+                unlink_if_there(folder, name)
 
     def scan(self) -> dict[int, str]:
         """The parts that were received, by number: sealed or opened. Leftovers of a crash are removed."""
@@ -150,18 +145,16 @@ class Workspace:
         with self.segments() as folder:
             for name in os.listdir(folder):
                 match = _NAME.fullmatch(name)
-                if not match or not self._is_whole(folder, int(match.group(1)), match.group(2)):
+                if not match or not self._is_whole(folder, name, int(match.group(1))):
                     unlink_if_there(folder, name)
                 elif found.get(int(match.group(1))) != OPENED:
                     found[int(match.group(1))] = match.group(2)
         return found
 
-    def _is_whole(self, folder: int, number: int, state: str) -> bool:
+    def _is_whole(self, folder: int, name: str, number: int) -> bool:
         if number > self.record.parts:
             return False
-        size = os.stat(f"{number}.{state}", dir_fd=folder, follow_symlinks=False).st_size
-        part = self.record.part(number)
-        return size == (part.stream_size if state == SEALED else self._proof_size(part))
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_size == self._proof_size(self.record.part(number))
 
     def _proof_size(self, part: Part) -> int:
         return part.segments * self.record.layout.tag or _PLAIN_PROOF
@@ -173,37 +166,18 @@ class Workspace:
 
     def etag(self, number: int, state: str) -> str:
         """The ETag of a received part."""
-        proof = self.proof(number) if state == OPENED else self._tags_of_sealed(number)
+        proof = self.proof(number, state)
         return hashlib.sha256(proof).hexdigest() if self.record.layout.tag else proof.hex()
 
-    def proof(self, number: int) -> bytes:
-        """The tags of an opened part, one behind the other; of a plain part its SHA-256."""
+    def proof(self, number: int, state: str) -> bytes:
+        """The tags of a part, one behind the other; of a plain part its SHA-256."""
         with self.segments() as folder:
-            return read_whole(folder, f"{number}.{OPENED}")
-
-    def _tags_of_sealed(self, number: int) -> bytes:
-        tags = bytearray()
-        with self.sealed_part(number) as descriptor:
-            end = 0
-            for size in self.record.wire_sizes(self.record.part(number)):
-                end += size
-                tags += os.pread(descriptor, self.record.layout.tag, end - self.record.layout.tag)
-        return bytes(tags)
-
-    @contextlib.contextmanager
-    def sealed_part(self, number: int) -> t.Iterator[int]:
-        """The open file of a part that waits for its key."""
-        with self.segments() as folder:
-            descriptor = os.open(f"{number}.{SEALED}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+            return read_whole(folder, f"{number}.{state}")
 
     def drop(self, number: int) -> None:
         """A part no longer counts as received."""
         with self.segments() as folder:
-            for suffix in (OPENED, SEALED, INCOMING):
+            for suffix in (OPENED, SEALED):
                 unlink_if_there(folder, f"{number}.{suffix}")
 
     def remove(self) -> None:
@@ -217,4 +191,4 @@ class Workspace:
                 os.rmdir(self.segments_name, dir_fd=folder)
 
 
-__all__ = ["INCOMING", "OPENED", "SEALED", "Workspace"]
+__all__ = ["OPENED", "SEALED", "Workspace"]

@@ -90,13 +90,13 @@ def _check_header(text: str) -> None:
 
 async def _start(assembler: Assembler, record: Record) -> Upload:
     upload = Upload(record, assembler.workspace(record))
-    await assembler.check_room(record, upload.room)
+    await assembler.check_room(record, record.size)
     await assembler.threads.run(_refuse_folder, upload.workspace)
     try:
         upload.reserved = await assembler.threads.run(_prepare, assembler, upload.workspace)
     except OSError as error:
         await assembler.threads.run(_erase, assembler, upload.workspace)
-        raise _no_room(error, upload.room) or error from error
+        raise _no_room(error, record.size) or error from error
     assembler.uploads[record.id] = upload
     return upload
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ..problems import Problem
-from ..store.sinks import Comparing, Keeping, Opening, Sink
+from ..store.sinks import Comparing, Placing, Sink
 from ..store.workspace import OPENED, SEALED
 from .assembler import Assembler, unknown
 from .beginning import published
@@ -111,11 +111,9 @@ async def _commit(threads: Threads, upload: Upload, number: int, sink: Sink) -> 
 
 
 async def _sink(assembler: Assembler, upload: Upload, arriving: Arriving) -> Sink:
-    part, run = upload.record.part(arriving.number), assembler.threads.run
-    if upload.record.held_sealed:
-        return await run(Keeping, upload.workspace, part)
-    stream = await assembler.stream(upload, arriving.wrapped_key)
-    return await run(Opening, upload.workspace, part, stream)
+    part = upload.record.part(arriving.number)
+    stream = None if upload.record.held_sealed else await assembler.stream(upload, arriving.wrapped_key)
+    return await assembler.threads.run(Placing, upload.workspace, part, stream)
 
 
 __all__ = ["Arriving", "Received", "receive"]

@@ -117,7 +117,7 @@ def _running(upload: Upload) -> Stitching:
 
 async def _open(assembler: Assembler, upload: Upload, stream: Stream) -> None:
     """Open what is still sealed, a few parts at a time."""
-    sealed = [number for number, state in upload.received.items() if state == SEALED]
+    sealed = sorted(number for number, state in upload.received.items() if state == SEALED)
     _running(upload).begin("opening", sum(upload.record.part(number).size for number in sealed))
     damaged: list[int] = []
 

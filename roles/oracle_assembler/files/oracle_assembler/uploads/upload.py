@@ -17,7 +17,6 @@ from ..store.publishing import WholeDigest
 from ..store.records import PUBLISHED, Record
 from ..store.workspace import OPENED, Workspace
 from .claims import Claims
-from .threads import STITCH
 
 Ranges = list[tuple[int, int]]
 
@@ -46,7 +45,6 @@ class Upload:
         self.workspace = workspace
         self.received: dict[int, str] = {}
         self.bytes_received = 0
-        self.stream_received = 0
         self.reserved = False
         self.touched = time.time()
         self.claims: Claims[int] = {}
@@ -85,25 +83,16 @@ class Upload:
         self.touched = time.time()
 
     def _count(self, number: int, sign: int) -> None:
-        part = self.record.part(number)
-        self.bytes_received += sign * part.size
-        self.stream_received += sign * part.stream_size
+        self.bytes_received += sign * self.record.part(number).size
 
     def is_published(self) -> bool:
         """Whether there is a receipt."""
         return self.record.state == PUBLISHED
 
     @property
-    def room(self) -> int:
-        """Bytes of disk that it needs in all; a part in the middle of being opened late exists twice."""
-        if not self.record.held_sealed:
-            return self.record.size
-        return self.record.stream_size + self.record.part_size * min(STITCH, self.record.parts)
-
-    @property
     def promised(self) -> int:
         """Bytes of disk that were promised and are not yet taken."""
-        return 0 if self.reserved or self.is_published() else max(0, self.room - self.stream_received)
+        return 0 if self.reserved or self.is_published() else self.record.size - self.bytes_received
 
     def missing(self) -> Ranges:
         """Ranges of part numbers that were not received."""
