@@ -24,6 +24,9 @@ from ._sealed.cipher import KEY_SIZE
 API = 1
 """The version of the protocol that we speak."""
 
+_A_MOMENT = {"Prefer": "wait=1"}
+"""Seconds that the service may take for its answer (RFC 7240): saves asking again."""
+
 
 def _once(action: t.Callable[[], t.Any]) -> t.Any:
     return action()
@@ -182,9 +185,9 @@ class FileUpload:
         return list(self._call("GET", route).member("uploads"))
 
     def upload(self, upload_id: str) -> Json | None:
-        """The state of an upload; None when the service does not know it."""
+        """The state of an upload, given a moment to end its stitching; None when the service does not know it."""
         try:
-            return self._call("GET", f"/v1/uploads/{upload_id}").json()
+            return self._call("GET", f"/v1/uploads/{upload_id}", headers=dict(_A_MOMENT)).json()
         except Refused as error:
             if error.status == 404:
                 return None
@@ -218,8 +221,8 @@ class FileUpload:
         return str(answer.member("etag"))
 
     def stitch(self, upload_id: str, wanted: Json) -> Json:
-        """Ask for the file to be put together; the upload as it stands then."""
-        return self._call("POST", f"/v1/uploads/{upload_id}/stitch", members=wanted).json()
+        """Ask for the file to be put together; the upload as it stands a moment later."""
+        return self._call("POST", f"/v1/uploads/{upload_id}/stitch", members=wanted, headers=dict(_A_MOMENT)).json()
 
     def abort(self, upload_id: str) -> bool:
         """Give up an upload; whether it was there."""

@@ -116,12 +116,12 @@ class Source:
                 raise SourceChanged(f"the source {self._shown} became shorter while it was read; nothing was published")
             filled += count
 
-    def sha256(self, step: t.Callable[[], None]) -> str:
-        """SHA-256 of the file in hexadecimal; ``step`` is called before each MiB and may raise to end it."""
+    def sha256(self, step: t.Callable[[int], None]) -> str:
+        """SHA-256 of the file in hexadecimal; ``step`` is called before each MiB with the bytes that are done, and may raise to end it."""
         digest = hashlib.sha256()
         full, rest = divmod(self.size, SEGMENT_SIZE)
-        for block in self.read(0, [SEGMENT_SIZE] * full + [rest] * bool(rest)):
-            step()
+        for number, block in enumerate(self.read(0, [SEGMENT_SIZE] * full + [rest] * bool(rest))):
+            step(number * SEGMENT_SIZE)
             digest.update(block)
         self.check()
         return digest.hexdigest()

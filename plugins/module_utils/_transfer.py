@@ -17,6 +17,7 @@ from ._plan import Ranges, missing
 from ._window import work_through
 
 if t.TYPE_CHECKING:
+    from ._body import Reader
     from ._entry import Session
     from ._file_upload import FileUpload
     from ._pace import RateLimit, Run
@@ -29,8 +30,8 @@ ROUNDS = 8
 PAUSE_MOST = 15.0
 """Seconds between two rounds, at most; the first follows at once."""
 
-POLL_FIRST, POLL_MOST = 0.02, 1.0
-"""Seconds between two looks at a stitching."""
+POLL_FIRST, POLL_MOST = 0.02, 0.2
+"""Seconds between two looks at a stitching; the service itself waits with its answer until the end, or for a second."""
 
 MISMATCH = "what arrived is not what its SHA-256 names: the source changed while it was read; nothing was published"
 
@@ -43,6 +44,7 @@ class Transfer:
 
     :param persist: tries an action again while its errors are transient, see :mod:`_retry`
     :param acknowledged: called with each part that the service has, by one thread
+    :param reader: gives the bytes of parts, in place of the source itself
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class Transfer:
         run: Run,
         persist: t.Callable[[t.Callable[[], t.Any]], t.Any],
         acknowledged: t.Callable[[Part], None],
+        reader: Reader | None = None,
         rate_limit: RateLimit | None = None,
     ) -> None:
         self._session = session
         self._source = source
+        self._reader = reader or source
         self._service = service
         self._run = run
         self._persist = persist
@@ -70,7 +74,7 @@ class Transfer:
         :raises SourceChanged: when it is not the file with which the upload began.
         """
         self._source.check()
-        return PartBody(part, stream=self._session.stream, reader=self._source, step=self._step)
+        return PartBody(part, stream=self._session.stream, reader=self._reader, step=self._step)
 
     def _step(self, count: int) -> None:
         self._run.check()

@@ -16,6 +16,7 @@ import os
 import typing as t
 
 from . import _entry, _plan
+from ._digest import RunningDigest
 from ._entry import Entry, Session
 from ._errors import Refused, SourceChanged, Untrusted, UploadError
 from ._names import journal_key, source_reference
@@ -23,9 +24,9 @@ from ._outcome import Facts, Outcome, delivered, described
 from ._resume import Resume
 from ._sealed.cipher import SCHEME
 from ._transfer import MISMATCH, Transfer, Upload
-from ._window import in_background
 
 if t.TYPE_CHECKING:
+    from ._body import Reader
     from ._file_upload import FileUpload
     from ._journal import Journal
     from ._pace import RateLimit, Run
@@ -111,7 +112,7 @@ class Uploader:
         return self._journal.digest(self._source.path, self._source.identity)
 
     def _computed(self) -> str:
-        return self._source.sha256(self._run.check)
+        return self._source.sha256(lambda done: self._run.check())
 
     def _settled(self, there: Facts) -> Outcome:
         """The file is there as wanted, or is to be left alone; at most its mode is to change."""
@@ -165,7 +166,7 @@ class Uploader:
             public_key=base64.b64decode(facts["public_key"]),
         )
 
-    def _transfer(self, session: Session) -> Transfer:
+    def _transfer(self, session: Session, reader: Reader | None = None) -> Transfer:
         return Transfer(
             session,
             source=self._source,
@@ -173,6 +174,7 @@ class Uploader:
             run=self._run,
             persist=self._persist,
             acknowledged=self._note,
+            reader=reader,
             rate_limit=self._rate_limit,
         )
 
@@ -206,8 +208,8 @@ class Uploader:
         self._journal.begin(self._key, entry._asdict())
         try:
             known = upload or self._service.begin(_entry.opening(entry, source_reference(entry.source, entry.identity)))
-            digest = self._digest_meanwhile()
-            receipt = self._transfer(session).complete(
+            reader, digest = self._digest_meanwhile()
+            receipt = self._transfer(session, reader).complete(
                 known, threads=self._wish.threads, digest=digest, mode=self._wish.mode, overwrite=self._wish.force
             )
             outcome = self._received(receipt, digest(), there=there, session=session, resumed=upload)
@@ -220,13 +222,13 @@ class Uploader:
         self._journal.forget(self._key)
         return outcome
 
-    def _digest_meanwhile(self) -> t.Callable[[], str]:
-        """Hash the source on a thread of its own while it is sent; what is returned waits for it, on the thread that writes the journal."""
+    def _digest_meanwhile(self) -> tuple[Reader | None, t.Callable[[], str]]:
+        """What parts are to be read from while the source is hashed, and what waits for the digest, on the thread that writes the journal."""
         known = self._remembered()
         if known is not None:
-            return lambda: known
-        computed = in_background(self._computed)
-        return lambda: self._noted(computed())
+            return None, lambda: known
+        running = RunningDigest(self._source, self._run.check)
+        return running, lambda: self._noted(running.hexdigest())
 
     def _noted(self, sha256: str) -> str:
         self._journal.remember(self._source.path, self._source.identity, sha256)

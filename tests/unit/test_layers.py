@@ -35,6 +35,7 @@ LAYERS = {
     "_sealed.openssl": FORMAT,
     "_body": CORE,
     "_connection": CORE,
+    "_digest": CORE,
     "_entry": CORE,
     "_errors": CORE,
     "_names": CORE,

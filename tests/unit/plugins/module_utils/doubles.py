@@ -91,9 +91,9 @@ class MemorySource:
             yield self.content[offset : offset + size]
             offset += size
 
-    def sha256(self, step: t.Callable[[], None]) -> str:
+    def sha256(self, step: t.Callable[[int], None]) -> str:
         self.reads += 1
-        step()
+        step(0)
         self.check()
         return hashlib.sha256(self.content).hexdigest()
 

@@ -280,7 +280,7 @@ def test_a_changed_file_has_no_digest(aged: Path, change: t.Callable[[Path], Non
     source = Source(str(aged))
     steps = iter([nothing, functools.partial(change, aged), nothing, nothing])
 
-    def step() -> None:
+    def step(unused: int) -> None:
         next(steps)()
 
     with pytest.raises(SourceError):
@@ -294,7 +294,7 @@ def test_a_file_that_changes_after_its_last_byte_was_read_has_no_digest(tmp_path
     if size == 0:
         touched(path)
     with pytest.raises(SourceChanged):
-        source.sha256(lambda: touched(path))
+        source.sha256(lambda done: touched(path))
 
 
 def test_a_file_that_shrinks_is_said_to_have_become_shorter(aged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,11 +313,13 @@ def test_a_file_that_shrinks_is_said_to_have_become_shorter(aged: Path, monkeypa
 @pytest.mark.parametrize("size", [0, 1, MiB - 1, MiB, MiB + 1, 2 * MiB])
 def test_the_digest_is_the_sha256_of_all_bytes(tmp_path: Path, size: int) -> None:
     source = Source(str(made(tmp_path / "dump", size)))
-    assert source.sha256(nothing) == hashlib.sha256(content(size)).hexdigest()
+    steps: list[int] = []
+    assert source.sha256(steps.append) == hashlib.sha256(content(size)).hexdigest()
+    assert steps == list(range(0, size, MiB))
 
 
 def test_a_step_may_end_the_digest(tmp_path: Path) -> None:
-    def ended() -> t.NoReturn:
+    def ended(done: int) -> t.NoReturn:
         raise Interrupted("the run was ended")
 
     with pytest.raises(Interrupted):

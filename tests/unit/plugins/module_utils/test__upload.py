@@ -447,10 +447,10 @@ def test_a_source_that_changes_while_it_is_sent_publishes_nothing(world: World, 
 def test_a_source_that_changes_before_the_stitching_publishes_nothing(world: World) -> None:
     computed = world.source.sha256
 
-    def changed(step: t.Callable[[], None]) -> str:
+    def changed(step: t.Callable[[int], None]) -> str:
         digest = computed(step)
         while len(world.journal.parts(world.key)) < 4:
-            step()
+            step(0)
         world.source.change()
         return digest
 

@@ -27,6 +27,9 @@ from .upload import Stitching, Upload, ranges, rfc3339
 
 _log = logging.getLogger(__name__)
 
+PATIENCE_MOST = 10.0
+"""Seconds that a request may wait for the end of a stitching."""
+
 
 class Asked(t.NamedTuple):
     """What a stitch call says."""
@@ -58,6 +61,12 @@ async def stitch(assembler: Assembler, upload: Upload, asked: Asked) -> None:
     upload.problem = None
     upload.stitching = Stitching(asked.sha256)
     upload.stitching.task = asyncio.create_task(_run(assembler, upload, asked, stream))
+
+
+async def outcome(upload: Upload, patience: float) -> None:
+    """Wait for the end of the stitching, if there is one, for at most so many seconds."""
+    if upload.stitching and upload.stitching.task:
+        await asyncio.wait([upload.stitching.task], timeout=min(patience, PATIENCE_MOST))
 
 
 def _is_same(upload: Upload, asked: Asked) -> bool:
@@ -101,8 +110,8 @@ async def _run(assembler: Assembler, upload: Upload, asked: Asked, stream: Strea
     if problem:
         upload.problem = problem.document(asked.request_id)
     upload.stitching = None
-    outcome = problem.name if problem else "published" if upload.is_published() else "interrupted"
-    assembler.observe("stitched", upload_id=upload.record.id, user=upload.record.user, outcome=outcome, seconds=time.monotonic() - began)
+    ended = problem.name if problem else "published" if upload.is_published() else "interrupted"
+    assembler.observe("stitched", upload_id=upload.record.id, user=upload.record.user, outcome=ended, seconds=time.monotonic() - began)
 
 
 def _internal() -> Problem:
@@ -211,4 +220,4 @@ def _commit(assembler: Assembler, upload: Upload, receipt: dict[str, t.Any], ove
     return record
 
 
-__all__ = ["Asked", "receipt_of", "stitch"]
+__all__ = ["Asked", "outcome", "receipt_of", "stitch"]

@@ -21,7 +21,9 @@ import anyio
 T = t.TypeVar("T")
 DATA = 8
 CONTROL = 4
-STITCH = max(2, os.cpu_count() or 1)
+CORES = os.cpu_count() or 1
+STITCH = max(1, CORES - 1)
+"""What is opened late has to be hashed too, and hashing takes longer: one core is left to it."""
 
 
 class Threads:
@@ -32,7 +34,7 @@ class Threads:
         self.data = pool(DATA, "data")
         self.control = pool(CONTROL, "control")
         self.stitch = pool(STITCH, "stitch")
-        self.digest = pool(STITCH, "digest")
+        self.digest = pool(max(2, CORES), "digest")
 
     async def run(self, function: t.Callable[..., T], *args: t.Any, **kwargs: t.Any) -> T:
         """Call it in a control thread."""

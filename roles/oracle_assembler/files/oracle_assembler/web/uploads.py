@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from fastapi import APIRouter, Header, Path, Request, Response
@@ -20,7 +21,14 @@ from .desk import BINARY_BODY, TheAssembler, TheUser, body_of, length_of
 _TOKEN = ("token-missing", "token-invalid", "token-expired")
 _DISK = ("storage-failed", "disk-full", "quota-reached")
 Id = t.Annotated[models.UploadId, Path()]
+Prefer = t.Annotated[str | None, Header(max_length=256)]
 router = APIRouter(tags=["uploads"], prefix="/v1/uploads")
+
+
+def _patience(prefer: str | None) -> float:
+    """Seconds that the client is willing to wait; what it prefers besides is ignored, as RFC 7240 has it."""
+    found = re.search(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,6})\s*(?:$|[,;])", prefer or "")
+    return float(found[1]) if found else 0.0
 
 
 def _shown(assembler: Assembler, upload: Upload) -> models.Upload:
@@ -52,9 +60,11 @@ async def show_all(assembler: TheAssembler, user: TheUser, path: str | None = No
 
 
 @router.get("/{upload_id}", responses=problems(*_TOKEN, "upload-unknown"))
-async def show(upload_id: Id, assembler: TheAssembler, user: TheUser) -> models.Upload:
-    """One upload."""
-    return _shown(assembler, assembler.find(user, upload_id))
+async def show(upload_id: Id, assembler: TheAssembler, user: TheUser, prefer: Prefer = None) -> models.Upload:
+    """One upload; with ``Prefer: wait=SECONDS`` (RFC 7240) not before its stitching has ended, if it does in time."""
+    upload = assembler.find(user, upload_id)
+    await stitching.outcome(upload, _patience(prefer))
+    return _shown(assembler, upload)
 
 
 @router.put(
@@ -93,12 +103,13 @@ async def put_part(
     },
 )  # fmt: skip
 async def stitch(
-    request: Request, response: Response, upload_id: Id, asked: models.Stitch, assembler: TheAssembler, user: TheUser
+    request: Request, response: Response, upload_id: Id, asked: models.Stitch, assembler: TheAssembler, user: TheUser, prefer: Prefer = None
 ) -> models.Upload:
-    """Stitch the parts, check the whole and publish it; goes on after the answer."""
+    """Stitch the parts, check the whole and publish it; goes on after the answer, which ``Prefer: wait=SECONDS`` (RFC 7240) puts off."""
     upload = assembler.find(user, upload_id)
     wanted = stitching.Asked(asked.name, asked.size, asked.sha256, asked.key, asked.mode, asked.overwrite, request.state.request_id)
     await stitching.stitch(assembler, upload, wanted)
+    await stitching.outcome(upload, _patience(prefer))
     response.status_code = 200 if upload.is_published() else 202
     response.headers["Location"] = f"/v1/uploads/{upload_id}"
     return _shown(assembler, upload)
