@@ -247,6 +247,40 @@ def test_a_sealed_upload_that_waits_for_its_key_leaves_no_plaintext_on_the_disk(
     client.call("DELETE", f"/v1/uploads/{upload.id}")
 
 
+def test_a_sealed_part_that_begins_with_another_header_is_refused_although_its_key_is_not_there_yet(client: Client) -> None:
+    upload = client.begin(os.urandom(PART), "waiting/header", release_key="at_stitch")
+    body = bytearray(upload.body(1))
+    body[20] ^= 1
+    assert problem_of(client.put(upload, 1, bytes(body))) == "segment-damaged"
+    client.call("DELETE", f"/v1/uploads/{upload.id}")
+
+
+@pytest.mark.parametrize(
+    "prefer, status",
+    [("wait=30", 200), ("respond-async, wait=30; x=1", 200), ("handling=strict,WAIT = 30", 200), ("wait=soon", 202), ("", 202)],
+)
+def test_the_answer_to_stitch_waits_for_the_end_when_that_is_preferred(client: Client, prefer: str, status: int) -> None:
+    upload = client.begin(os.urandom(2 * PART), f"preferred/{len(prefer)}")
+    client.put_all(upload)
+    client.http.headers["Prefer"] = prefer
+    try:
+        answer = client.stitch(upload)
+    finally:
+        del client.http.headers["Prefer"]
+    assert answer.status_code == status
+    assert answer.json()["state"] == ("published" if status == 200 else "stitching")
+    assert client.settled(upload)["state"] == "published"
+
+
+def test_asking_for_an_upload_waits_for_the_end_of_its_stitching_and_for_nothing_else(client: Client) -> None:
+    upload = client.begin(os.urandom(8 * PART), "preferred/state", release_key="at_stitch")
+    waiting = {"Prefer": "wait=30"}
+    client.put_all(upload)
+    assert client.call("GET", f"/v1/uploads/{upload.id}", headers=waiting).json()["state"] == "receiving"
+    assert client.stitch(upload).status_code == 202
+    assert client.call("GET", f"/v1/uploads/{upload.id}", headers=waiting).json()["state"] == "published"
+
+
 def test_abort_gives_everything_back(client: Client, service: Service) -> None:
     upload = client.begin(os.urandom(2 * PART), "aborted/x")
     client.put(upload, 1)

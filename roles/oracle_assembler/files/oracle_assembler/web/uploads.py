@@ -27,7 +27,7 @@ router = APIRouter(tags=["uploads"], prefix="/v1/uploads")
 
 def _patience(prefer: str | None) -> float:
     """Seconds that the client is willing to wait; what it prefers besides is ignored, as RFC 7240 has it."""
-    found = re.search(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,6})\s*(?:$|[,;])", prefer or "")
+    found = re.search(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,6})\s*(?:$|[,;])", prefer or "", re.IGNORECASE)
     return float(found[1]) if found else 0.0
 
 
