@@ -319,6 +319,24 @@ def test_a_thread_draws_from_the_socket_what_the_body_has_and_no_byte_of_the_nex
     assert hashlib.sha256(first).hexdigest().encode() in asyncio.run(work())
 
 
+def test_there_is_no_tap_on_a_connection_that_ended() -> None:
+    async def app(body: Body) -> bytes:
+        wire.closed = True
+        with pytest.raises(ClientDisconnect), body.tap():
+            raise AssertionError("there was one")
+        wire.closed = False
+        return b"told"
+
+    async def work() -> None:
+        nonlocal wire
+        wire = connect(app)
+        await wire.give(put(10))
+        await until(wire, b"told")
+
+    wire: Wire
+    asyncio.run(work())
+
+
 def test_who_draws_from_a_connection_that_ended_is_told_and_who_draws_too_early_gets_nothing() -> None:
     here, there = socket.socketpair()
     here.setblocking(False)

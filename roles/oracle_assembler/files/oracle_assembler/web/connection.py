@@ -73,7 +73,11 @@ class Body:
         """The socket, to be read from in a thread while :meth:`fill` is not awaited; none where it carries TLS.
 
         A descriptor of its own: the connection may be closed, and its number given away, while a thread is still reading.
+
+        :raises ClientDisconnect: when the connection ended before.
         """
+        if self._connection.transport.is_closing():
+            raise ClientDisconnect
         if self._connection.scheme == "https":
             yield None
             return
