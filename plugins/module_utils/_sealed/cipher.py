@@ -156,14 +156,14 @@ class SealedStream:
     def _nonce(self, segment: int, last: bool) -> bytes:
         return self._prefix + segment.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
-    def seal(self, segment: int, payload: Buffer, *, last: bool, into: memoryview | None = None) -> memoryview:
+    def seal(self, segment: int, payload: Buffer, *, last: bool, into: bytearray | memoryview | None = None) -> memoryview:
         """The bytes of ``segment`` on the wire: the header before the first, the ciphertext, the tag.
 
         :param into: at least ``SEGMENT_SIZE`` bytes to write them to, so that many segments need one piece of memory
         """
         start = SEALED.header if segment == 0 else 0
         size = start + len(payload) + TAG_SIZE
-        sealed = (memoryview(bytearray(size)) if into is None else into)[:size]
+        sealed = memoryview(bytearray(size) if into is None else into)[:size]
         sealed[:start] = self.header[:start]
         self._gcm.seal(self._nonce(segment, last), payload, sealed[start:])
         return sealed
@@ -202,7 +202,7 @@ class PlainStream:
 
     layout: Layout = PLAIN
 
-    def seal(self, segment: int, payload: Buffer, *, last: bool, into: memoryview | None = None) -> Buffer:  # pylint: disable=unused-argument
+    def seal(self, segment: int, payload: Buffer, *, last: bool, into: bytearray | memoryview | None = None) -> Buffer:  # pylint: disable=unused-argument
         """The payload, untouched."""
         return payload
 
