@@ -7,6 +7,7 @@ a file is promised and not taken; and there is always more. All else is written,
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import typing as t
@@ -15,6 +16,10 @@ BLOCK = 1 << 16
 ZEROS = bytes(BLOCK)
 ROOM = 1 << 50
 """Bytes that are free on this disk."""
+
+PUNCH_HOLE = 0x02 | 0x01
+"""FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE of fallocate(2)."""
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 write = os.pwrite
 
@@ -25,9 +30,13 @@ def is_zeros(data: memoryview) -> bool:
 
 
 def write_unless_zeros(descriptor: int, data: t.Any, offset: int) -> int:
-    """pwrite(2), but for zeros, which are there already: no byte of a partial file is written twice with another value."""
+    """pwrite(2), but zeros become a hole, which gives back the room of what they replace: the ciphertext of a part that waited for its key."""
     view = memoryview(data)
-    return len(view) if is_zeros(view) else write(descriptor, view, offset)
+    if not is_zeros(view):
+        return write(descriptor, view, offset)
+    if view and LIBC.fallocate(descriptor, PUNCH_HOLE, ctypes.c_long(offset), ctypes.c_long(len(view))) != 0:
+        raise OSError(ctypes.get_errno(), "fallocate cannot make a hole here")
+    return len(view)
 
 
 def promise(descriptor: int, size: int) -> bool:
