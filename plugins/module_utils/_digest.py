@@ -22,6 +22,9 @@ if t.TYPE_CHECKING:
 AHEAD_MOST = 32 << 20
 """Bytes that a part may be ahead of the digest. Whoever waits goes on at half of it, so that nobody is woken for a single block."""
 
+PATIENCE = 1.0
+"""Seconds that a block waits at most. A part far ahead, as in a resumed upload, is then sent slowly: to the service it must not look stalled."""
+
 
 class Hashable(Reader, t.Protocol):
     """What can be hashed, see :class:`Source`."""
@@ -56,10 +59,10 @@ class RunningDigest:
             yield size
 
     def _await(self, end: int) -> None:
-        """Return when the bytes up to ``end`` may be sent; also when the digest came to an end without them, as then there is nothing to wait for."""
+        """Return when the bytes up to ``end`` may be sent; also when patience ends, or the digest did without having come to them."""
         if end > self._done + AHEAD_MOST and not self._over:
             with self._moved:
-                self._moved.wait_for(lambda: self._over or end <= self._done + AHEAD_MOST // 2)
+                self._moved.wait_for(lambda: self._over or end <= self._done + AHEAD_MOST // 2, PATIENCE)
 
     def _hash(self) -> str:
         try:

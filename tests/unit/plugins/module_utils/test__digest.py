@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 import typing as t
 
 import pytest
 
+from ansible_collections.bigfile.oci.plugins.module_utils import _digest
 from ansible_collections.bigfile.oci.plugins.module_utils._digest import AHEAD_MOST, RunningDigest
 from ansible_collections.bigfile.oci.plugins.module_utils._errors import Interrupted
 from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.doubles import MemorySource
@@ -73,6 +75,17 @@ def test_a_part_far_ahead_waits_until_the_digest_comes_near() -> None:
     thread.join(10)
     assert len(found) == 2
     source.go_on(30)
+    digest.hexdigest()
+
+
+def test_a_part_that_the_digest_does_not_come_near_is_sent_slowly_and_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_digest, "PATIENCE", 0.05)
+    source = Hashed(bytes(80 * MiB))
+    digest = RunningDigest(source, nothing)
+    begun = time.monotonic()
+    assert len(list(digest.read(70 * MiB, [MiB] * 4))) == 4
+    assert time.monotonic() - begun >= 0.2
+    source.go_on(80)
     digest.hexdigest()
 
 
