@@ -129,9 +129,6 @@ class Http:
                 data=b"" if payload is not None and not len(payload) else payload,  # requests would chunk an empty iterable
                 timeout=self._connection.timeout,
                 allow_redirects=False,
-                # With the request and not with the session, or else REQUESTS_CA_BUNDLE in the environment outdoes it.
-                verify=(self._connection.ca_path or True) if self._connection.validate_certs else False,
-                # Always ours: without it requests takes a user and password out of ~/.netrc.
                 auth=lambda prepared: _bear(prepared, token),
             )
         except requests.exceptions.RequestException as error:
@@ -152,6 +149,12 @@ class Http:
             session = requests.Session()
             session.headers["User-Agent"] = USER_AGENT
             session.headers["Accept-Encoding"] = "identity"
+            verify = (self._connection.ca_path or True) if self._connection.validate_certs else False
+            # Proxies and authorities of the environment: once, as looking for them takes a third of a small request's time. Nothing else
+            # in it counts, a user and password in ~/.netrc least of all.
+            settings = session.merge_environment_settings(self.base, {}, None, verify, None)
+            session.proxies, session.verify = settings["proxies"], settings["verify"]
+            session.trust_env = False
             if self._connection.client_cert:
                 pair = (self._connection.client_cert, self._connection.client_key)
                 session.cert = t.cast(tuple[str, str], pair) if pair[1] else pair[0]

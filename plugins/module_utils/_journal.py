@@ -38,7 +38,7 @@ NOTES_PAUSE = 0.25
 """Seconds between two writings of notes. A commit costs some milliseconds, and what is lost when we are killed the service knows."""
 
 DIGESTS_MAX = 10_000
-"""Digests kept; above that, those of files that are gone are dropped."""
+"""Digests kept; when a run ends with more, those of files that are gone are dropped."""
 
 SHAPES = {"upload": dict, "parts": list, "digest": dict}
 """What the store holds, by the first word of its keys."""
@@ -63,6 +63,7 @@ class Journal:
         self._store: PickleDBSQLite | None = None
         self._unwritten: dict[str, list[int]] = {}
         self._written = 0.0
+        self._remembered_more = False
         if read_only and not (os.path.exists(self.path) and os.path.getsize(self.path)):
             return  # SQLite would make a store of an empty file
         try:
@@ -118,10 +119,12 @@ class Journal:
         return JournalError(f"the journal {self.path} cannot be used: {error}; give a writable place with the option journal")
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store; may be called again."""
         try:
             self._write_notes()
+            self._drop_old_digests()
         finally:
+            self._remembered_more = False
             if self._store is not None:
                 self._store.close()
 
@@ -234,7 +237,10 @@ class Journal:
         if self.digest(path, identity) == sha256:
             return
         self._set(f"digest:{_text(path)}", {"identity": list(identity), "sha256": sha256})
-        kept = self._keys("digest:")
+        self._remembered_more = True
+
+    def _drop_old_digests(self) -> None:
+        kept = self._keys("digest:") if self._remembered_more else []
         if len(kept) > DIGESTS_MAX:
             for key in kept:
                 if not os.path.exists(key[len("digest:") :]):
