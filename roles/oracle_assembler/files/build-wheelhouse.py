@@ -28,7 +28,9 @@ def pip_command(folder: Path) -> list[str]:
         return [sys.executable, "-m", "pip"]
     venv = folder / "venv"
     if subprocess.run([sys.executable, "-m", "venv", str(venv)], capture_output=True, check=False).returncode != 0:
-        sys.exit(f"The controller's Python {sys.executable} has neither pip nor ensurepip; install python3-pip or python3-venv on the controller.")
+        sys.exit(
+            f"The controller's Python {sys.executable} has neither pip nor ensurepip; install python3-pip or python3-venv on the controller."
+        )
     return [str(venv / "bin" / "python"), "-m", "pip"]
 
 
@@ -72,7 +74,7 @@ def build(lock: Path, python: str, machine: str, glibc: str, archive: Path, extr
 
     house = folder / "wheelhouse"
     house.mkdir()
-    kept = [re.sub(r" ; [^\\\n]*", " ", entry) for entry, keep in zip(entries, wanted) if keep]
+    kept = [re.sub(r" ; [^\\\n]*", " ", entry) for entry, keep in zip(entries, wanted, strict=True) if keep]
     chosen = house / "requirements.lock"
     chosen.write_text("\n".join(kept) + "\n", encoding="utf-8")
     run([*pip, "download", "--quiet", "--no-deps", "--require-hashes", *target, "--dest", str(house), "--requirement", str(chosen), *extra])
