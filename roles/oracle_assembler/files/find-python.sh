@@ -1,13 +1,23 @@
 #!/bin/sh
-# Prints path and version of the first Python among the arguments that can carry the service. Each is run, since a name
-# proves nothing: pyenv leaves shims without a Python behind them, Debian ships Python without ensurepip.
+# find-python MODULES PYTHON...: prints, in JSON, what there is to know of the first Python that can carry the service and has the
+# modules. Each is run, since a name proves nothing: pyenv leaves shims without a Python behind them, Debian ships Python without ensurepip.
+modules=$1
+shift
 for python in "$@"; do
     "$python" -c '
-import sys
+import json, os, platform, sys
 if sys.version_info < (3, 10):
     sys.exit(1)
-import ensurepip, venv
-print(sys.executable, "%d.%d" % sys.version_info[:2])
-' 2>/dev/null && exit 0
+for name in sys.argv[1].split():
+    __import__(name)
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION")
+except (OSError, ValueError):
+    libc = None
+print(json.dumps({
+    "path": sys.executable, "version": "%d.%d" % sys.version_info[:2], "full_version": platform.python_version(),
+    "machine": platform.machine(), "glibc": (libc or "").rpartition(" ")[2],
+}))
+' "$modules" 2>/dev/null && exit 0
 done
 exit 1

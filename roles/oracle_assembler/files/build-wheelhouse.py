@@ -1,0 +1,96 @@
+"""Builds a wheelhouse on the controller: one archive with all that pip needs to install a lock file on a host without an index.
+
+    build-wheelhouse.py LOCK PYTHON MACHINE GLIBC ARCHIVE PIP-ARGUMENT...
+
+pip itself downloads for other platforms, but asks the markers of a lock file about the Python it runs on; so they are answered here.
+The lock file in the archive is the part of it that is for the host. The archive is whole or absent.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import typing as t
+from pathlib import Path
+
+OLDEST_GLIBC = 5  # manylinux1 is 2.5
+
+
+def pip_command(folder: Path) -> list[str]:
+    """How pip is run: by this Python, else by a virtual environment of it."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    venv = folder / "venv"
+    if subprocess.run([sys.executable, "-m", "venv", str(venv)], capture_output=True, check=False).returncode != 0:
+        sys.exit(
+            f"The controller's Python {sys.executable} has neither pip nor ensurepip; install python3-pip or python3-venv on the controller."
+        )
+    return [str(venv / "bin" / "python"), "-m", "pip"]
+
+
+def applies(pip: list[str], markers: list[str], environment: dict[str, str]) -> list[bool]:
+    """Which markers hold on the host; pip's own reading of them."""
+    program = (
+        "import json, sys; from pip._vendor.packaging.markers import Marker; markers, host = json.load(sys.stdin);"
+        "print(json.dumps([not marker or Marker(marker).evaluate(host) for marker in markers]))"
+    )
+    done = subprocess.run([pip[0], "-c", program], input=json.dumps([markers, environment]), capture_output=True, text=True, check=True)
+    return t.cast("list[bool]", json.loads(done.stdout))
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"pip on the controller cannot provide the wheels: {(done.stderr or done.stdout).strip()[-2000:]}")
+
+
+def build(lock: Path, python: str, machine: str, glibc: str, archive: Path, extra: list[str], folder: Path) -> None:
+    """Fill the archive, by way of an empty ``folder``."""
+    pip = [*pip_command(folder), "--disable-pip-version-check", "--no-input"]
+    entries = re.findall(r"^\S.*(?:\n\s+--hash=.*)+", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    heads = [entry.partition("\\\n")[0].strip() for entry in entries]
+    environment = {
+        "python_version": ".".join(python.split(".")[:2]),
+        "python_full_version": python,
+        "platform_machine": machine,
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "os_name": "posix",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+    }
+    wanted = applies(pip, [head.partition(" ; ")[2] for head in heads], environment)
+    newest = int(glibc.split(".")[1])
+    tags = [f"manylinux_2_{minor}_{machine}" for minor in range(newest, OLDEST_GLIBC - 1, -1)]
+    tags += [f"manylinux2014_{machine}", f"linux_{machine}"]
+    platform = [word for tag in tags for word in ("--platform", tag)]
+    target = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", environment["python_version"], *platform]
+
+    house = folder / "wheelhouse"
+    house.mkdir()
+    kept = [re.sub(r" ; [^\\\n]*", " ", entry) for entry, keep in zip(entries, wanted, strict=True) if keep]
+    chosen = house / "requirements.lock"
+    chosen.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    run([*pip, "download", "--quiet", "--no-deps", "--require-hashes", *target, "--dest", str(house), "--requirement", str(chosen), *extra])
+
+    beside = archive.with_name(f".{archive.name}.{os.getpid()}")
+    with tarfile.open(beside, "w:gz") as tar:
+        tar.add(house, "wheelhouse")
+    beside.rename(archive)
+
+
+def main(lock: str, python: str, machine: str, glibc: str, archive: str, *extra: str) -> None:
+    os.umask(0o022)
+    Path(archive).parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        build(Path(lock), python, machine, glibc, Path(archive), list(extra), Path(folder))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
