@@ -19,8 +19,8 @@ CACHE = Path(os.environ.get("BIGFILE_HOSTS_CACHE", "/var/cache/bigfile-hosts"))
 MIRROR = os.environ.get("BIGFILE_HOSTS_MIRROR", "http://deb.debian.org/debian")
 
 PACKAGES = ["ca-certificates", "dbus", "firewalld", "iproute2", "libpam-systemd", "nftables", "nginx-light", "openssh-server"]
-PACKAGES += ["openssl", "procps", "python3", "sudo", "systemd", "systemd-sysv"]
-"""What a server image has, and what a scenario starts on it. No python3-venv: the role must do without."""
+PACKAGES += ["openssl", "procps", "python3", "python3-venv", "sudo", "systemd", "systemd-sysv"]
+"""What a server image has, and what the role asks for or a scenario starts on it."""
 
 ADMIN = "opc"
 """Who logs in, as on images of Oracle Cloud: no password, but a key, and sudo."""
