@@ -73,6 +73,7 @@ class Host:
         self.name = name
         self.address = address
         self.root = site.folder / name
+        self.process: subprocess.Popen[bytes] | None = None
         self.machine = f"{site.bridge}{address.rpartition('.')[2]}"
 
     def install(self, release: str) -> None:
@@ -101,7 +102,7 @@ class Host:
         # Told as the kernel would be: a systemd that has given up the older control groups still starts on a machine that has no others.
         command += ["--link-journal=no", "--console=pipe", "--boot", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
         with (self.site.folder / f"{self.name}.log").open("ab") as log:
-            subprocess.Popen(
+            self.process = subprocess.Popen(
                 ["sh", "-c", START, "sh", self.machine, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -125,6 +126,8 @@ class Host:
                 os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + 30
         while self.pids():
+            if self.process:
+                self.process.poll()  # one that ended keeps its cgroup until we take notice
             if time.monotonic() > deadline:
                 raise OSError(f"{self.name} does not end")
             time.sleep(0.05)

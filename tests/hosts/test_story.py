@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROLE, Control
+from .conftest import ROLE, ROOT, Control
 from .machines import Host, Site
 
 DATA = "/var/lib/oracle_assembler/data/dba"
@@ -59,7 +59,11 @@ def mid_upload(control: Control, name: str) -> t.Iterator[subprocess.Popen[str]]
         time.sleep(0.1)
     time.sleep(2)
     assert process.poll() is None, "the upload was over too early"
-    yield process
+    try:
+        yield process
+    except BaseException:
+        process.terminate()
+        raise
     outcome = control.finish(process)
     assert outcome.code == 0, outcome.output
     assert sha256(assembler, f"{DATA}/{name}") == sha256(uploader, f"/home/opc/{name}")
@@ -190,10 +194,27 @@ def test_a_failed_upgrade_in_mid_upload_leaves_the_old_version_running(control: 
         assert (pid(assembler), release(assembler)) == before
 
 
+def test_an_upload_through_nginx_with_the_block_from_the_documentation(control: Control, assembler: Host, uploader: Host) -> None:
+    block = re.search(r"^```nginx\n(.*?)^```", (ROOT / "docs/operations.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert block, "docs/operations.md has no such block"
+    (assembler.root / "etc/nginx/sites-enabled/default").unlink()
+    (assembler.root / "etc/nginx/conf.d/assembler.conf").write_text(block[1])
+    for suffix in ("pem", "key"):
+        shutil.copy(control.folder / f"given.{suffix}", assembler.root / f"etc/nginx/assembler.{suffix}")
+    plain = {name: value for name, value in control.variables.items() if not name.startswith("oracle_assembler_tls_")}
+    control.variables = {**plain, "oracle_assembler_listen": "127.0.0.1"}
+    control.deploy()
+    assembler.call("systemctl start nginx")
+    outcome = control.upload(BIG, dest="through.dmp", endpoint=f"https://{assembler.address}")
+    print(f"1 GiB through nginx in {outcome.seconds:.0f} s")
+    assert sha256(assembler, f"{DATA}/through.dmp") == sha256(uploader, BIG)
+    assert assembler.status("grep -q buffered /var/log/nginx/error.log") != 0
+
+
 def test_nothing_that_was_printed_or_logged_has_a_secret(control: Control, assembler: Host) -> None:
     config = json.loads(assembler.call("cat /etc/oracle_assembler/config.json"))
     password_hash = config["users"][0]["password_hash"]
-    keys = [line for line in assembler.call("cat /etc/oracle_assembler/*.key").splitlines() if not line.startswith("-")]
+    keys = [line for line in (control.folder / "given.key").read_text().splitlines() if not line.startswith("-")]
     everything = "\n".join([*control.outputs, assembler.call("journalctl --no-pager")])
     assert "TASK [" in everything and "oracle_assembler" in everything, "else nothing was searched"
     assert keys
