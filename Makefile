@@ -11,7 +11,7 @@ MATRIX := \
 	"matrix/sanity 3.12"
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-matrix bench demo build clean $(GATES)
+.PHONY: help test test-hosts test-matrix bench demo build clean $(GATES)
 .NOTPARALLEL:
 
 help: ## show this
@@ -22,6 +22,9 @@ demo: ## deploy the service here, upload a file, interrupt it, resume it (SRC=/p
 
 test: ## all gates, on this machine's own Python
 	@tests/gates/run $(addprefix gates/,$(GATES)) "gates/bench --smoke"
+
+test-hosts: ## the role on real systemd hosts, as root: boots them, without a way to the internet
+	@tests/gates/run gates/hosts
 
 test-matrix: ## the slow ones: other Pythons, other ansible-cores
 	@tests/gates/run $(MATRIX)

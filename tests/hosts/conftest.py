@@ -1,0 +1,174 @@
+"""Three bare hosts, a certificate authority, and ansible-playbook on this machine as the control node that reaches them over ssh."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from . import machines
+
+BUILD = Path(os.environ["BIGFILE_BUILD"])
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+ROLE = "roles/oracle_assembler"
+HOSTS = {"assembler": "bookworm", "newer": "trixie", "uploader": "bookworm"}
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
+WHEELS = "/var/cache/wheels"
+CLIENT = "/opt/upload_client"
+PLATFORMS = [f"--platform={name}_x86_64" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
+
+
+class Outcome(t.NamedTuple):
+    """A playbook run that ended."""
+
+    code: int
+    output: str
+    seconds: float
+
+    def changed(self, host: str) -> int:
+        """Tasks that changed something on a host."""
+        found = re.search(rf"^{host} .*\bchanged=(\d+)", self.output, re.MULTILINE)
+        assert found, self.output
+        return int(found[1])
+
+
+class Control:
+    """The control node: what an operator has, with passwords that reach playbooks by the environment."""
+
+    def __init__(self, site: machines.Site, folder: Path) -> None:
+        self.site = site
+        self.folder = folder
+        self.password = secrets.token_urlsafe(18)
+        self.collections = BUILD / "tree"
+        self.outputs: list[str] = []
+        """All that any playbook printed."""
+        self.authority = folder / "authority.pem"
+        self.variables: dict[str, t.Any] = {
+            "oracle_assembler_listen": "0.0.0.0",
+            "oracle_assembler_names": ["{{ ansible_host }}"],
+            "oracle_assembler_pip_extra_args": ["--no-index", f"--find-links={WHEELS}"],
+            "oracle_assembler_group": "oinstall",
+            "oracle_assembler_users": [{"name": "dba", "password": "{{ lookup('ansible.builtin.env', 'HOSTS_PASSWORD') }}"}],
+        }
+        common = f"-F {site.folder / 'ssh_config'}"
+        inventory = {"all": {"hosts": {n: {"ansible_host": h.address, "ansible_ssh_common_args": common} for n, h in site.hosts.items()}}}
+        (folder / "inventory.json").write_text(json.dumps(inventory))
+
+    def start(self, play: dict[str, t.Any], *arguments: str, collections: Path | None = None) -> subprocess.Popen[str]:
+        """Begin to run a play."""
+        number = len(list(self.folder.glob("play-*.json")))
+        book = self.folder / f"play-{number}.json"
+        book.write_text(json.dumps([{"gather_facts": False, **play}]))
+        return subprocess.Popen(
+            [str(BIN / "ansible-playbook"), "-i", str(self.folder / "inventory.json"), str(book), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": str(collections or self.collections),
+                "ANSIBLE_HOME": str(self.folder / "ansible"),
+                "ANSIBLE_REMOTE_TEMP": "~/.ansible/tmp",
+                "ANSIBLE_PIPELINING": "true",
+                "ANSIBLE_SSH_ARGS": "-o ControlMaster=no",
+                "HOSTS_PASSWORD": self.password,
+            },
+        )
+
+    def finish(self, process: subprocess.Popen[str]) -> Outcome:
+        """Wait for a play."""
+        begun = time.monotonic()
+        output = process.communicate(timeout=600)[0]
+        self.outputs.append(output)
+        return Outcome(process.returncode, output, time.monotonic() - begun)
+
+    def role(self, *arguments: str, hosts: str = "assembler", collections: Path | None = None, **variables: t.Any) -> Outcome:
+        """Run the role to its end, whatever that is."""
+        play = {"hosts": hosts, "become": True, "vars": {**self.variables, **variables}, "roles": ["bigfile.oci.oracle_assembler"]}
+        return self.finish(self.start(play, *arguments, collections=collections))
+
+    def deploy(self, *arguments: str, **more: t.Any) -> Outcome:
+        """Run the role, which has to go well."""
+        outcome = self.role(*arguments, **more)
+        assert outcome.code == 0, outcome.output
+        return outcome
+
+    def start_upload(self, src: str, *arguments: str, **options: t.Any) -> subprocess.Popen[str]:
+        """Begin an upload from the uploading host by the module, over ssh."""
+        url = f"https://{self.site.hosts['assembler'].address}:8443"
+        task = {"endpoint": url, "username": "dba", "password": "{{ lookup('ansible.builtin.env', 'HOSTS_PASSWORD') }}", "src": src}
+        task |= {"ca_path": "/etc/bigfile-ca.pem", **options}
+        play = {"hosts": "uploader", "vars": {"ansible_python_interpreter": f"{CLIENT}/bin/python"}}
+        return self.start({**play, "tasks": [{"name": "Upload", "bigfile.oci.oci_chunked_upload": task}]}, *arguments)
+
+    def upload(self, src: str, *arguments: str, **options: t.Any) -> Outcome:
+        """Upload, which has to go well."""
+        outcome = self.finish(self.start_upload(src, *arguments, **options))
+        assert outcome.code == 0, outcome.output
+        return outcome
+
+    def trust(self, certificate: str) -> None:
+        """Give the uploading host what it is to trust."""
+        self.site.hosts["uploader"].call(f"printf %s {shlex.quote(certificate)} >/etc/bigfile-ca.pem && chmod 0644 /etc/bigfile-ca.pem")
+
+    def certify(self) -> dict[str, str]:
+        """A new certificate for the assembler from our own authority, as variables of the role."""
+        key, certificate = self.folder / "given.key", self.folder / "given.pem"
+        names = f"subjectAltName=IP:{self.site.hosts['assembler'].address}"
+        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+        if not self.authority.exists():
+            ca = ["-subj", "/CN=authority", "-keyout", str(self.folder / "authority.key"), "-out", str(self.authority)]
+            subprocess.run([*make, *ca], check=True, capture_output=True)
+        signer = ["-CA", str(self.authority), "-CAkey", str(self.folder / "authority.key")]
+        extensions = ["-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"]
+        leaf = ["-subj", "/CN=assembler", "-keyout", str(key), "-out", str(certificate), *signer, *extensions]
+        subprocess.run([*make, *leaf], check=True, capture_output=True)
+        return {"oracle_assembler_tls_certificate": str(certificate), "oracle_assembler_tls_key": str(key)}
+
+
+def bring(host: machines.Host, folder: Path, target: str) -> None:
+    """Copy a folder to a host's file system."""
+    shutil.copytree(folder, host.root / target.lstrip("/"))
+
+
+@pytest.fixture(scope="session")
+def site() -> t.Iterator[machines.Site]:
+    reason = machines.obstacle()
+    if reason:
+        pytest.exit(reason, returncode=1)
+    # A gate that takes too long is ended by SIGTERM: the hosts are to go then, too.
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with machines.Site(BUILD / "hosts", HOSTS) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def control(site: machines.Site, tmp_path_factory: pytest.TempPathFactory) -> Control:
+    """With the wheels on the hosts, which have no index, and the libraries of the module on the uploading one."""
+    folder = tmp_path_factory.mktemp("control")
+    pip = [sys.executable, "-m", "pip", "-qq"]
+    for release, version in PYTHONS.items():
+        choice = ["--only-binary=:all:", f"--python-version={version}", *PLATFORMS, f"--dest={folder / release}"]
+        subprocess.run([*pip, "download", *choice, "-r", str(ROOT / ROLE / "files/requirements.txt")], check=True)
+    for name, release in HOSTS.items():
+        if name != "uploader":
+            bring(site.hosts[name], folder / release, WHEELS)
+            site.hosts[name].call("groupadd oinstall && useradd -g oinstall oracle")
+    subprocess.run([*pip, "wheel", f"--wheel-dir={folder / 'client'}", "-r", str(ROOT / "requirements.txt")], check=True)
+    uploader = site.hosts["uploader"]
+    bring(uploader, folder / "client", WHEELS)
+    uploader.call(f"python3 -m venv {CLIENT} && {CLIENT}/bin/pip install -q --no-index {WHEELS}/*.whl")
+    return Control(site, folder)

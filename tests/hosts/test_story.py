@@ -1,0 +1,232 @@
+"""An assembler's life on a host, from bare to removed, told in order: each test goes on where the one before it ended.
+
+Uploads are held to a rate, so that what happens to the host happens in the middle of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROLE, ROOT, Control
+from .machines import Host, Site
+
+DATA = "/var/lib/oracle_assembler/data/dba"
+BIG = "/home/opc/full.dmp"
+SIZE = 1 << 30
+
+
+@pytest.fixture
+def assembler(site: Site) -> Host:
+    return site.hosts["assembler"]
+
+
+@pytest.fixture
+def uploader(site: Site) -> Host:
+    return site.hosts["uploader"]
+
+
+def sha256(host: Host, path: str) -> str:
+    return host.call(f"sha256sum {path}").split()[0]
+
+
+def release(host: Host) -> str:
+    return host.call("readlink -f /opt/oracle_assembler/current")
+
+
+def pid(host: Host) -> int:
+    return int(host.call("systemctl show --property=MainPID --value oracle_assembler"))
+
+
+@contextlib.contextmanager
+def mid_upload(control: Control, name: str, rate: str = "16M") -> t.Iterator[None]:
+    """The inside runs in the middle of an upload of 256 MiB, which must go on by itself and end with the very bytes of the source."""
+    uploader, assembler = control.site.hosts["uploader"], control.site.hosts["assembler"]
+    uploader.call(f"head -c 256M /dev/urandom >/home/opc/{name} && chown opc /home/opc/{name}")
+    process = control.start_upload(f"/home/opc/{name}", rate_limit=rate, part_size="8M")
+    deadline = time.monotonic() + 60
+    while assembler.status(f"ls {DATA}/.*.partial {DATA}/.*.segments/* >/dev/null 2>&1"):
+        assert process.poll() is None, control.finish(process).output
+        assert time.monotonic() < deadline, "the upload does not begin"
+        time.sleep(0.1)
+    time.sleep(2)
+    assert process.poll() is None, "the upload was over too early"
+    try:
+        yield
+        assert process.poll() is None, "the upload was over before all had happened"
+    except BaseException:
+        process.terminate()
+        raise
+    outcome = control.finish(process)
+    assert outcome.code == 0, outcome.output
+    assert sha256(assembler, f"{DATA}/{name}") == sha256(uploader, f"/home/opc/{name}")
+    uploader.call(f"rm /home/opc/{name}")
+
+
+def another_release(control: Control, change: t.Callable[[Path], None]) -> Path:
+    """A folder with another version of the collection."""
+    folder = control.folder / f"collections-{len(list(control.folder.glob('collections-*')))}"
+    collection = folder / "ansible_collections/bigfile/oci"
+    shutil.copytree(control.collections / "ansible_collections/bigfile/oci", collection, symlinks=True)
+    change(collection / ROLE)
+    return folder
+
+
+def test_no_host_has_a_way_to_the_internet(site: Site) -> None:
+    for host in site.hosts.values():
+        assert host.call("ip route show default; ip -6 route show default") == ""
+        assert "unreachable" in host.call("python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 443), 5)' 2>&1", check=False)
+        assert host.status("getent hosts deb.debian.org") != 0
+
+
+def test_hosts_are_real_and_each_its_own(site: Site) -> None:
+    hosts = site.hosts.values()
+    assert {host.call("systemctl is-system-running") for host in hosts} == {"running"}
+    assert len({host.call("cat /etc/machine-id") for host in hosts}) == len(hosts)
+    assert len({host.call("cat /etc/ssh/ssh_host_ed25519_key.pub") for host in hosts}) == len(hosts)
+
+
+def test_check_mode_on_a_bare_host_works_and_makes_nothing(control: Control, assembler: Host) -> None:
+    outcome = control.deploy("--check", "--diff", oracle_assembler_tls_self_signed=True)
+    assert outcome.changed("assembler") > 0
+    assert assembler.status("ls -d /opt/oracle_assembler /etc/oracle_assembler /var/lib/oracle_assembler") != 0
+    assert assembler.status("getent passwd oracle_assembler") != 0
+
+
+def test_one_run_brings_bare_hosts_to_health_over_tls(control: Control, site: Site) -> None:
+    outcome = control.deploy("--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
+    print(f"bare to healthy, two hosts at once: {outcome.seconds:.0f} s")
+    control.trust(site.hosts["assembler"].call("cat /etc/oracle_assembler/self_signed.pem"))
+    health = "import ssl, urllib.request as u; c = ssl.create_default_context(cafile='/etc/bigfile-ca.pem'); "
+    ask = f'{health} print(u.urlopen("https://{site.hosts["assembler"].address}:8443/healthz", context=c).status)'
+    assert site.hosts["uploader"].call(f"python3 -c '{ask.replace(chr(39), chr(34))}'") == "200"
+
+
+def test_the_second_run_and_check_mode_change_nothing(control: Control, assembler: Host) -> None:
+    before = pid(assembler), release(assembler)
+    second = control.deploy("--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
+    print(f"second run, two hosts at once: {second.seconds:.0f} s")
+    check = control.deploy("--check", "--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
+    assert [outcome.changed(name) for outcome in (second, check) for name in ("assembler", "newer")] == [0] * 4
+    assert (pid(assembler), release(assembler)) == before
+
+
+def test_a_gibibyte_arrives_from_the_other_host(control: Control, assembler: Host, uploader: Host) -> None:
+    uploader.call(f"head -c {SIZE} /dev/urandom >{BIG} && chown opc {BIG}")
+    outcome = control.upload(BIG)
+    print(f"1 GiB in {outcome.seconds:.0f} s")
+    assert outcome.changed("uploader") == 1
+    assert sha256(assembler, f"{DATA}/full.dmp") == sha256(uploader, BIG)
+    assert control.upload(BIG).changed("uploader") == 0
+
+
+def test_the_database_user_reads_what_is_published(assembler: Host) -> None:
+    assert assembler.call(f"stat -c '%U:%G %a' {DATA}/full.dmp") == "oracle_assembler:oinstall 640"
+    assert assembler.call(f"runuser -u oracle -- head -c 1 {DATA}/full.dmp | wc -c") == "1"
+    assert assembler.status(f"runuser -u opc -- head -c 1 {DATA}/full.dmp") != 0
+
+
+def test_the_unit_is_hardened(assembler: Host) -> None:
+    rating = assembler.call("systemd-analyze security --no-pager oracle_assembler | tail -n 1")
+    found = re.search(r": (\d+\.\d+) ", rating)
+    assert found, rating
+    print(f"systemd-analyze security: {found[1]}")
+    assert float(found[1]) <= 2.5
+
+
+def test_a_killed_service_is_back_and_the_upload_goes_on(control: Control, assembler: Host) -> None:
+    with mid_upload(control, "killed.dmp"):
+        killed = pid(assembler)
+        assembler.call(f"kill -KILL {killed}")
+        time.sleep(5)
+        assert pid(assembler) not in (0, killed)
+
+
+def test_a_host_that_loses_its_power_comes_back_and_the_upload_goes_on(control: Control, assembler: Host) -> None:
+    with mid_upload(control, "power.dmp"):
+        assembler.cut_off()
+        time.sleep(2)
+        assembler.boot()
+    assert sha256(assembler, f"{DATA}/full.dmp") == sha256(control.site.hosts["uploader"], BIG)
+
+
+def test_a_given_certificate_is_renewed_in_mid_upload(control: Control, assembler: Host) -> None:
+    control.variables.update(control.certify())
+    control.deploy("--diff")
+    control.trust(control.authority.read_text())
+    with mid_upload(control, "renewed.dmp", rate="6M"):
+        before = assembler.call("cat /etc/oracle_assembler/given.pem")
+        control.certify()
+        assert control.deploy("--diff").changed("assembler") > 0
+        assert assembler.call("cat /etc/oracle_assembler/given.pem") != before
+
+
+def test_an_upgrade_in_mid_upload(control: Control, assembler: Host) -> None:
+    def change(role: Path) -> None:
+        with (role / "files/oracle_assembler/__init__.py").open("a") as file:
+            file.write("# another version\n")
+
+    before = release(assembler)
+    with mid_upload(control, "upgraded.dmp", rate="4M"):
+        control.deploy(collections=another_release(control, change))
+        assert release(assembler) != before
+
+
+def test_a_failed_upgrade_in_mid_upload_leaves_the_old_version_running(control: Control, assembler: Host) -> None:
+    def change(role: Path) -> None:
+        with (role / "files/requirements.txt").open("a") as file:
+            file.write("bigfile-has-no-such-package==1\n")
+
+    before = pid(assembler), release(assembler)
+    with mid_upload(control, "failed.dmp", rate="6M"):
+        outcome = control.role(collections=another_release(control, change))
+        assert outcome.code != 0
+        assert (pid(assembler), release(assembler)) == before
+
+
+def test_an_upload_through_nginx_with_the_block_from_the_documentation(control: Control, assembler: Host, uploader: Host) -> None:
+    block = re.search(r"^```nginx\n(.*?)^```", (ROOT / "docs/operations.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert block, "docs/operations.md has no such block"
+    (assembler.root / "etc/nginx/sites-enabled/default").unlink()
+    (assembler.root / "etc/nginx/conf.d/assembler.conf").write_text(block[1])
+    for suffix in ("pem", "key"):
+        shutil.copy(control.folder / f"given.{suffix}", assembler.root / f"etc/nginx/assembler.{suffix}")
+    plain = {name: value for name, value in control.variables.items() if not name.startswith("oracle_assembler_tls_")}
+    control.variables = {**plain, "oracle_assembler_listen": "127.0.0.1"}
+    control.deploy()
+    assembler.call("systemctl start nginx")
+    outcome = control.upload(BIG, dest="through.dmp", endpoint=f"https://{assembler.address}")
+    print(f"1 GiB through nginx in {outcome.seconds:.0f} s")
+    assert sha256(assembler, f"{DATA}/through.dmp") == sha256(uploader, BIG)
+    assert assembler.status("grep -q buffered /var/log/nginx/error.log") != 0
+
+
+def test_nothing_that_was_printed_or_logged_has_a_secret(control: Control, assembler: Host) -> None:
+    config = json.loads(assembler.call("cat /etc/oracle_assembler/config.json"))
+    password_hash = config["users"][0]["password_hash"]
+    keys = [line for line in (control.folder / "given.key").read_text().splitlines() if not line.startswith("-")]
+    everything = "\n".join([*control.outputs, assembler.call("journalctl --no-pager")])
+    assert "TASK [" in everything and "oracle_assembler" in everything, "else nothing was searched"
+    assert keys
+    for hidden in (control.password, password_hash, password_hash.rpartition("$")[2], *keys):
+        assert hidden not in everything
+
+
+def test_absent_leaves_only_the_data_and_purge_nothing(control: Control, assembler: Host) -> None:
+    control.deploy(oracle_assembler_state="absent")
+    gone = "ls -d /opt/oracle_assembler /etc/oracle_assembler /etc/systemd/system/oracle_assembler*"
+    assert assembler.call(f"{gone} 2>/dev/null", check=False) == ""
+    assert assembler.status("getent passwd oracle_assembler") != 0
+    assert assembler.status("systemctl cat oracle_assembler") != 0
+    assert assembler.call(f"stat -c %s {DATA}/full.dmp") == str(SIZE)
+    assert control.deploy(oracle_assembler_state="absent").changed("assembler") == 0
+    control.deploy(oracle_assembler_state="absent", oracle_assembler_purge=True)
+    assert assembler.status("ls -d /var/lib/oracle_assembler") != 0
