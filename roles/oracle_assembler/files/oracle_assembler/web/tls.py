@@ -32,7 +32,8 @@ class Tls:
         except OSError as error:  # an SSLError is one
             reason = getattr(error, "reason", None) or error.strerror
             _log.error(
-                "the certificate could not be reloaded, the old one stays in use", extra={"certificate": self._certificate, "reason": reason}
+                "the certificate could not be reloaded, the old one stays in use",
+                extra={"certificate": self._certificate, "reason": reason},
             )
         else:
             _log.info("the certificate was reloaded", extra={"certificate": self._certificate})
