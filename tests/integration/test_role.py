@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import ROOT, free_port, secret
+from .conftest import ROOT, free_port, secret, until
 from .test_roundtrip_ansible import BIN, collections_path
 
 ROLE = ROOT / "roles" / "oracle_assembler"
@@ -297,17 +297,43 @@ def test_a_change_restarts_it_and_the_self_signed_certificate_verifies(host: Hos
     assert host.deploy().changed == 0
 
 
-def test_a_given_certificate_is_taken_over_and_its_key_not_shown(host: Host, first: Outcome, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "given.pem", tmp_path / "given.key"
+def make_pair(certificate: Path, key: Path) -> None:
+    """A certificate for loopback, and its key."""
     subject = ["-subj", "/CN=assembler", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate), *subject]
     subprocess.run(command, check=True, capture_output=True)
+
+
+def served(host: Host) -> str:
+    """The certificate that a new connection is shown."""
+    return ssl.get_server_certificate(("127.0.0.1", host.port), timeout=20)
+
+
+def test_a_given_certificate_is_taken_over_and_renewed_without_a_restart(host: Host, first: Outcome, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "given.pem", tmp_path / "given.key"
+    make_pair(certificate, key)
+    host.variables.update(oracle_assembler_tls_self_signed=False)
     given = {"oracle_assembler_tls_certificate": str(certificate), "oracle_assembler_tls_key": str(key)}
-    outcome = host.deploy("--diff", "-vvv", oracle_assembler_tls_self_signed=False, **given)
+    outcome = host.deploy("--diff", "-vvv", **given)
     assert host.log_in(certificate)["expires_in"] == 1800
     assert not (host.root / "etc" / "self_signed.key").exists()
     assert key.read_text().splitlines()[3] not in outcome.output
-    key.unlink()
+
+    pid = host.pid()
+    make_pair(certificate, key)
+    renewed = host.deploy("--diff", "-vvv", **given)
+    assert key.read_text().splitlines()[3] not in renewed.output
+    until(lambda: served(host) == certificate.read_text())
+    assert host.pid() == pid
+    assert host.deploy(**given).changed == 0
+
+    good, in_use = certificate.read_text(), sorted(path.name for path in (host.root / "etc").iterdir())
+    make_pair(certificate, tmp_path / "other.key")
+    refused = host.run(**given)
+    assert refused.code != 0 and "are not used" in refused.message() and "MISMATCH" in refused.message()
+    assert (host.root / "etc" / "given.pem").read_text() == good
+    assert sorted(path.name for path in (host.root / "etc").iterdir()) == in_use
+    assert (host.pid(), served(host)) == (pid, good)
 
 
 def test_absent_removes_all_but_the_data_and_purge_the_rest(host: Host, first: Outcome) -> None:

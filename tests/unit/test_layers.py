@@ -81,7 +81,7 @@ FOREIGN = {
 
 ROOMS = {
     "__main__": {"config", "keys", "logs", "process", "web"},
-    "web": {"uploads", "attempts", "process", "tokens", "problems"},
+    "web": {"uploads", "attempts", "process", "systemd", "tokens", "problems"},
     "uploads": {"store", "problems"},
     "store": {"_sealed", "problems"},
     "keys": {"_sealed", "store"},
@@ -90,6 +90,7 @@ ROOMS = {
     "config": set(),
     "logs": set(),
     "process": set(),
+    "systemd": set(),
 }
 """The service: each room only the next to the right, and what is shared. A file beside them may know ``problems``."""
 

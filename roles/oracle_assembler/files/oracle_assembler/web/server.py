@@ -15,14 +15,15 @@ import functools
 import logging
 import signal
 import socket
-import ssl
 import typing as t
 
 import uvicorn
 
 from ..process import leave
+from ..systemd import READY, STOPPING, feed_watchdog, notify
 from .app import create_app
 from .connection import Connection
+from .tls import Tls
 
 if t.TYPE_CHECKING:
     from ..config import Config
@@ -46,9 +47,15 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> t.Generator[None, None, None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        notify(READY)
+
 
 async def serve(config: Config, keys: Keys) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests under way, for at most ``shutdown_timeout`` seconds.
+
+    SIGHUP reads certificate and key anew, for the connections to come.
 
     :raises NotStarted: when somebody else listens there, or what was begun before cannot be taken up.
     """
@@ -70,14 +77,19 @@ async def serve(config: Config, keys: Keys) -> None:
         )
     )
     server.config.load()
-    server.config.ssl = _tls(config)
+    tls = Tls(config.tls_certificate, config.tls_key) if config.tls_certificate and config.tls_key else None
+    server.config.ssl = tls.context if tls else None
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, tls.reload if tls else _reload_nothing)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _begin_to_end, server, config.shutdown_timeout)
+    watchdog = asyncio.create_task(feed_watchdog())
     try:
         await server.serve([listener])
     except SystemExit as error:
         raise NotStarted("the service did not start, its log says why") from error
+    finally:
+        watchdog.cancel()
 
 
 def _listener(config: Config) -> socket.socket:
@@ -90,17 +102,13 @@ def _listener(config: Config) -> socket.socket:
     return listener
 
 
-def _tls(config: Config) -> ssl.SSLContext | None:
-    if not config.tls_certificate:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(config.tls_certificate, config.tls_key)
-    return context
+def _reload_nothing() -> None:
+    _log.info("nothing to reload: there is no certificate")
 
 
 def _begin_to_end(server: uvicorn.Server, timeout: float) -> None:
     _log.info("stopping")
+    notify(STOPPING)
     asyncio.get_running_loop().call_later(timeout, _give_up)
     server.should_exit = True
 
