@@ -24,10 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 ROLE = "roles/oracle_assembler"
 HOSTS = {"assembler": "bookworm", "newer": "trixie", "uploader": "bookworm"}
-PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 WHEELS = "/var/cache/wheels"
 CLIENT = "/opt/upload_client"
-PLATFORMS = [f"--platform={name}_x86_64" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
 
 
 class Outcome(t.NamedTuple):
@@ -58,7 +56,8 @@ class Control:
         self.variables: dict[str, t.Any] = {
             "oracle_assembler_listen": "0.0.0.0",
             "oracle_assembler_names": ["{{ ansible_host }}"],
-            "oracle_assembler_pip_extra_args": ["--no-index", f"--find-links={WHEELS}"],
+            "oracle_assembler_offline": True,
+            "oracle_assembler_wheelhouse": str(folder / "wheelhouse"),
             "oracle_assembler_group": "oinstall",
             "oracle_assembler_users": [{"name": "dba", "password": "{{ lookup('ansible.builtin.env', 'HOSTS_PASSWORD') }}"}],
         }
@@ -139,11 +138,6 @@ class Control:
         return {"oracle_assembler_tls_certificate": str(certificate), "oracle_assembler_tls_key": str(key)}
 
 
-def bring(host: machines.Host, folder: Path, target: str) -> None:
-    """Copy a folder to a host's file system."""
-    shutil.copytree(folder, host.root / target.lstrip("/"))
-
-
 @pytest.fixture(scope="session")
 def site() -> t.Iterator[machines.Site]:
     reason = machines.obstacle()
@@ -157,18 +151,15 @@ def site() -> t.Iterator[machines.Site]:
 
 @pytest.fixture(scope="session")
 def control(site: machines.Site, tmp_path_factory: pytest.TempPathFactory) -> Control:
-    """With the wheels on the hosts, which have no index, and the libraries of the module on the uploading one."""
+    """With the libraries of the module on the uploading host, and the group that reads what is published on the others."""
     folder = tmp_path_factory.mktemp("control")
-    pip = [sys.executable, "-m", "pip", "-qq"]
-    for release, version in PYTHONS.items():
-        choice = ["--only-binary=:all:", f"--python-version={version}", *PLATFORMS, f"--dest={folder / release}"]
-        subprocess.run([*pip, "download", *choice, "-r", str(ROOT / ROLE / "files/requirements.txt")], check=True)
-    for name, release in HOSTS.items():
+    for name, host in site.hosts.items():
         if name != "uploader":
-            bring(site.hosts[name], folder / release, WHEELS)
-            site.hosts[name].call("groupadd oinstall && useradd -g oinstall oracle")
-    subprocess.run([*pip, "wheel", f"--wheel-dir={folder / 'client'}", "-r", str(ROOT / "requirements.txt")], check=True)
+            host.call("groupadd oinstall && useradd -g oinstall oracle")
+    wheels = ["-m", "pip", "-qq", "wheel", f"--wheel-dir={folder / 'client'}", "pip", "-r", str(ROOT / "requirements.txt")]
+    subprocess.run([sys.executable, *wheels], check=True)
     uploader = site.hosts["uploader"]
-    bring(uploader, folder / "client", WHEELS)
-    uploader.call(f"python3 -m venv {CLIENT} && {CLIENT}/bin/pip install -q --no-index {WHEELS}/*.whl")
+    shutil.copytree(folder / "client", uploader.root / WHEELS.lstrip("/"))
+    pip = f"{CLIENT}/bin/python {WHEELS}/pip-*.whl/pip"  # the host has no ensurepip
+    uploader.call(f"python3 -m venv --without-pip {CLIENT} && {pip} install -q --no-index {WHEELS}/*.whl")
     return Control(site, folder)

@@ -19,7 +19,7 @@ CACHE = Path(os.environ.get("BIGFILE_HOSTS_CACHE", "/var/cache/bigfile-hosts"))
 MIRROR = os.environ.get("BIGFILE_HOSTS_MIRROR", "http://deb.debian.org/debian")
 
 PACKAGES = ["ca-certificates", "dbus", "firewalld", "iproute2", "libpam-systemd", "nftables", "nginx-light", "openssh-server"]
-PACKAGES += ["openssl", "procps", "python3", "python3-venv", "sudo", "systemd", "systemd-sysv"]
+PACKAGES += ["openssl", "procps", "python3", "sudo", "systemd", "systemd-sysv"]
 """What a server image has, and what the role asks for or a scenario starts on it."""
 
 ADMIN = "opc"

@@ -9,7 +9,6 @@ import contextlib
 import json
 import re
 import shutil
-import subprocess
 import time
 import typing as t
 from pathlib import Path
@@ -163,10 +162,11 @@ def test_a_given_certificate_is_renewed_in_mid_upload(control: Control, assemble
     control.deploy("--diff")
     control.trust(control.authority.read_text())
     with mid_upload(control, "renewed.dmp", rate="6M"):
-        before = assembler.call("cat /etc/oracle_assembler/given.pem")
+        before, served_by = assembler.call("cat /etc/oracle_assembler/given.pem"), pid(assembler)
         control.certify()
         assert control.deploy("--diff").changed("assembler") > 0
         assert assembler.call("cat /etc/oracle_assembler/given.pem") != before
+        assert pid(assembler) == served_by, "a renewal is no restart"
 
 
 def test_an_upgrade_in_mid_upload(control: Control, assembler: Host) -> None:
@@ -182,8 +182,8 @@ def test_an_upgrade_in_mid_upload(control: Control, assembler: Host) -> None:
 
 def test_a_failed_upgrade_in_mid_upload_leaves_the_old_version_running(control: Control, assembler: Host) -> None:
     def change(role: Path) -> None:
-        with (role / "files/requirements.txt").open("a") as file:
-            file.write("bigfile-has-no-such-package==1\n")
+        with (role / "files/requirements.lock").open("a") as file:
+            file.write(f"bigfile-has-no-such-package==1 --hash=sha256:{'0' * 64}\n")
 
     before = pid(assembler), release(assembler)
     with mid_upload(control, "failed.dmp", rate="6M"):
