@@ -144,7 +144,7 @@ def site() -> t.Iterator[machines.Site]:
     if reason:
         pytest.exit(reason, returncode=1)
     # A gate that takes too long is ended by SIGTERM: the hosts are to go then, too.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with machines.Site(BUILD / "hosts", HOSTS) as made:
         yield made
 
@@ -160,6 +160,6 @@ def control(site: machines.Site, tmp_path_factory: pytest.TempPathFactory) -> Co
     subprocess.run([sys.executable, *wheels], check=True)
     uploader = site.hosts["uploader"]
     shutil.copytree(folder / "client", uploader.root / WHEELS.lstrip("/"))
-    pip = f"{CLIENT}/bin/python {WHEELS}/pip-*.whl/pip"  # the host has no ensurepip
+    pip = f"{CLIENT}/bin/python $(echo {WHEELS}/pip-*.whl)/pip"  # the host has no ensurepip
     uploader.call(f"python3 -m venv --without-pip {CLIENT} && {pip} install -q --no-index {WHEELS}/*.whl")
     return Control(site, folder)
