@@ -18,8 +18,9 @@ _ALIVE = "WATCHDOG=1"
 _log = logging.getLogger(__name__)
 
 
-def notify(state: str, environment: t.Mapping[str, str] = os.environ) -> None:
+def notify(state: str, environment: t.Mapping[str, str] | None = None) -> None:
     """Send a state. That it cannot be sent stops nothing: systemd then acts on what it knows."""
+    environment = os.environ if environment is None else environment
     address = environment.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -33,8 +34,9 @@ def notify(state: str, environment: t.Mapping[str, str] = os.environ) -> None:
         _log.warning("cannot tell systemd", extra={"state": state, "reason": error.strerror})
 
 
-async def feed_watchdog(environment: t.Mapping[str, str] = os.environ) -> None:
+async def feed_watchdog(environment: t.Mapping[str, str] | None = None) -> None:
     """Say again and again that the event loop turns, at half the interval after which systemd would end us."""
+    environment = os.environ if environment is None else environment
     patience = int(environment.get("WATCHDOG_USEC", "0")) / 1e6
     if not patience or environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return
