@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -11,12 +12,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from ..integration.conftest import watch
 from . import machines
 
 BUILD = Path(os.environ["BIGFILE_BUILD"])
@@ -49,9 +52,13 @@ class Control:
         self.site = site
         self.folder = folder
         self.password = secrets.token_urlsafe(18)
+        self.secrets: set[str] = {self.password}
+        """Whatever nothing may show."""
         self.collections = BUILD / "tree"
         self.outputs: list[str] = []
         """All that any playbook printed."""
+        self.command_lines: set[str] = set()
+        """Of all processes of this machine, its hosts among them, that were seen while a playbook ran."""
         self.authority = folder / "authority.pem"
         self.variables: dict[str, t.Any] = {
             "oracle_assembler_listen": "0.0.0.0",
@@ -70,7 +77,7 @@ class Control:
         number = len(list(self.folder.glob("play-*.json")))
         book = self.folder / f"play-{number}.json"
         book.write_text(json.dumps([{"gather_facts": False, **play}]))
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(BIN / "ansible-playbook"), "-i", str(self.folder / "inventory.json"), str(book), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -86,6 +93,8 @@ class Control:
                 "HOSTS_PASSWORD": self.password,
             },
         )
+        threading.Thread(target=watch, args=(process, self.command_lines), daemon=True).start()
+        return process
 
     def finish(self, process: subprocess.Popen[str]) -> Outcome:
         """Wait for a play."""
@@ -122,6 +131,19 @@ class Control:
     def trust(self, certificate: str) -> None:
         """Give the uploading host what it is to trust."""
         self.site.hosts["uploader"].call(f"printf %s {shlex.quote(certificate)} >/etc/bigfile-ca.pem && chmod 0644 /etc/bigfile-ca.pem")
+
+    def learn_secrets(self) -> None:
+        """Note the assembler's present ones: password hashes, and its keys as far as they are text."""
+        host = self.site.hosts["assembler"]
+        for user in json.loads(host.call("cat /etc/oracle_assembler/config.json"))["users"]:
+            self.secrets |= {user["password_hash"], user["password_hash"].rpartition("$")[2]}
+        keys = host.call("cat /etc/oracle_assembler/*.key 2>/dev/null", check=False).splitlines()
+        if (self.folder / "given.key").exists():
+            keys += (self.folder / "given.key").read_text().splitlines()
+        self.secrets |= {line for line in keys if line and not line.startswith("-")}
+        for key in ("hpke.key", "token.key"):
+            digits = host.call(f"cat /var/lib/oracle_assembler/state/{key}")
+            self.secrets |= {digits, base64.b64encode(bytes.fromhex(digits)).decode()}
 
     def certify(self) -> dict[str, str]:
         """A new certificate for the assembler from our own authority, as variables of the role."""

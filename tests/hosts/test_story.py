@@ -9,12 +9,16 @@ import contextlib
 import json
 import re
 import shutil
+import ssl
 import time
 import typing as t
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from ..integration.conftest import until
 from .conftest import ROLE, ROOT, Control
 from .machines import Host, Site
 
@@ -51,11 +55,8 @@ def mid_upload(control: Control, name: str, rate: str = "16M") -> t.Iterator[Non
     uploader, assembler = control.site.hosts["uploader"], control.site.hosts["assembler"]
     uploader.call(f"head -c 256M /dev/urandom >/home/opc/{name} && chown opc /home/opc/{name}")
     process = control.start_upload(f"/home/opc/{name}", rate_limit=rate, part_size="8M")
-    deadline = time.monotonic() + 60
-    while assembler.status(f"ls {DATA}/.*.partial {DATA}/.*.segments/* >/dev/null 2>&1"):
-        assert process.poll() is None, control.finish(process).output
-        assert time.monotonic() < deadline, "the upload does not begin"
-        time.sleep(0.1)
+    parts = f"ls {DATA}/.*.partial {DATA}/.*.segments/* >/dev/null 2>&1"
+    until(lambda: process.poll() is not None or assembler.status(parts) == 0)
     time.sleep(2)
     assert process.poll() is None, "the upload was over too early"
     try:
@@ -103,6 +104,7 @@ def test_check_mode_on_a_bare_host_works_and_makes_nothing(control: Control, ass
 def test_one_run_brings_bare_hosts_to_health_over_tls(control: Control, site: Site) -> None:
     outcome = control.deploy("--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
     print(f"bare to healthy, two hosts at once: {outcome.seconds:.0f} s")
+    control.learn_secrets()
     control.trust(site.hosts["assembler"].call("cat /etc/oracle_assembler/self_signed.pem"))
     health = "import ssl, urllib.request as u; c = ssl.create_default_context(cafile='/etc/bigfile-ca.pem'); "
     ask = f'{health} print(u.urlopen("https://{site.hosts["assembler"].address}:8443/healthz", context=c).status)'
@@ -157,6 +159,15 @@ def test_a_host_that_loses_its_power_comes_back_and_the_upload_goes_on(control: 
     assert sha256(assembler, f"{DATA}/full.dmp") == sha256(control.site.hosts["uploader"], BIG)
 
 
+def test_a_host_that_is_rebooted_comes_back_and_the_upload_goes_on(control: Control, assembler: Host) -> None:
+    booted = "systemctl show --property=UserspaceTimestampMonotonic"
+    with mid_upload(control, "rebooted.dmp"):
+        before = assembler.call(booted)
+        assembler.call("systemctl reboot", check=False)
+        until(lambda: assembler.call(booted, check=False) not in ("", before))
+        until(lambda: assembler.status("systemctl is-active oracle_assembler") == 0)
+
+
 def test_a_given_certificate_is_renewed_in_mid_upload(control: Control, assembler: Host) -> None:
     control.variables.update(control.certify())
     control.deploy("--diff")
@@ -183,13 +194,89 @@ def test_an_upgrade_in_mid_upload(control: Control, assembler: Host) -> None:
 def test_a_failed_upgrade_in_mid_upload_leaves_the_old_version_running(control: Control, assembler: Host) -> None:
     def change(role: Path) -> None:
         with (role / "files/requirements.lock").open("a") as file:
-            file.write(f"bigfile-has-no-such-package==1 --hash=sha256:{'0' * 64}\n")
+            file.write(f"bigfile-has-no-such-package==1 \\\n    --hash=sha256:{'0' * 64}\n")
 
     before = pid(assembler), release(assembler)
     with mid_upload(control, "failed.dmp", rate="6M"):
         outcome = control.role(collections=another_release(control, change))
         assert outcome.code != 0
         assert (pid(assembler), release(assembler)) == before
+
+
+def test_a_release_that_does_not_get_well_is_taken_back_in_mid_upload(control: Control, assembler: Host) -> None:
+    def change(role: Path) -> None:
+        with (role / "files/oracle_assembler/web/server.py").open("a") as file:
+            file.write("\n\nasync def serve(*_anything: object) -> None:\n    raise RuntimeError('no service today')\n")
+
+    before = release(assembler)
+    with mid_upload(control, "back.dmp", rate="6M"):
+        outcome = control.role(collections=another_release(control, change))
+        assert outcome.code != 0
+        assert (
+            "does not get well" in outcome.output and "What ran before is back" in outcome.output and "no service today" in outcome.output
+        )
+        assert release(assembler) == before
+
+
+def test_a_service_that_hangs_is_replaced(assembler: Host) -> None:
+    drop_in = "/run/systemd/system/oracle_assembler.service.d"
+    assembler.call(f"mkdir {drop_in} && printf '[Service]\\nWatchdogSec=3\\n' >{drop_in}/impatient.conf && systemctl daemon-reload")
+    assembler.call("systemctl restart oracle_assembler")
+    hung = pid(assembler)
+    assembler.call(f"kill -STOP {hung}")
+    until(lambda: pid(assembler) not in (0, hung) and assembler.status("systemctl is-active oracle_assembler") == 0)
+    assembler.call(f"rm -r {drop_in} && systemctl daemon-reload && systemctl restart oracle_assembler")
+
+
+def test_who_may_not_is_told_so(control: Control, site: Site) -> None:
+    """The control node asks by itself, with no module in between."""
+    context = ssl.create_default_context(cafile=str(control.authority))
+
+    def ask(route: str, token: str | None = None, **body: str) -> tuple[int, dict[str, t.Any], t.Mapping[str, str]]:
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+        request = urllib.request.Request(
+            f"https://{site.hosts['assembler'].address}:8443{route}", json.dumps(body).encode() if body else None, headers
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+                return answer.status, json.load(answer), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error), error.headers
+
+    guest = {"name": "guest", "password": "{{ lookup('ansible.builtin.env', 'HOSTS_PASSWORD') }}"}
+    control.variables["oracle_assembler_users"] = [*control.variables["oracle_assembler_users"], guest]
+    control.deploy(oracle_assembler_token_lifetime=2)
+    token = str(ask("/v1/token", username="guest", password=control.password)[1]["token"])
+    assert ask("/v1/files/full.dmp")[0] == 401
+    assert ask("/v1/files/full.dmp", token)[0] == 404, "a user's folder is all that a user sees"
+    assert ask("/v1/files/..%2Fdba%2Ffull.dmp", token)[0] in (400, 404)
+    time.sleep(3)
+    assert ask("/v1/files/full.dmp", token)[0] == 401
+    refusals = [ask("/v1/token", username="guest", password="wrong") for _attempt in range(12)]
+    assert {code for code, _body, _headers in refusals} == {401, 429}
+    assert int(next(headers["Retry-After"] for code, _body, headers in refusals if code == 429)) > 0
+    control.deploy()
+
+
+def test_a_folder_that_fills_up_in_mid_upload(control: Control, assembler: Host, uploader: Host) -> None:
+    """What an upload has reserved is not taken from it; another is refused, and goes well after room was made."""
+    folder = DATA.replace("/dba", "/guest")
+    assembler.call(f"mount -t tmpfs -o size=192M,mode=0750 tmpfs {folder} && chown oracle_assembler:oinstall {folder}")
+    uploader.call(
+        "head -c 64M /dev/urandom >/home/opc/late.dmp && head -c 96M /dev/urandom >/home/opc/early.dmp && chown opc /home/opc/*.dmp"
+    )
+    early = control.start_upload("/home/opc/early.dmp", username="guest", rate_limit="8M", part_size="8M")
+    until(lambda: assembler.status(f"ls {folder}/.*.partial >/dev/null 2>&1") == 0)
+    assert assembler.status(f"dd if=/dev/zero of={folder}/filler bs=1M 2>/dev/null") != 0
+    refused = control.finish(control.start_upload("/home/opc/late.dmp", username="guest"))
+    assert refused.code != 0 and "507" in refused.output, refused.output
+    assert early.poll() is None, "the upload was over before all had happened"
+    assert control.finish(early).code == 0
+    assert sha256(assembler, f"{folder}/early.dmp") == sha256(uploader, "/home/opc/early.dmp")
+    assembler.call(f"rm {folder}/filler")
+    control.upload("/home/opc/late.dmp", username="guest")
+    assert sha256(assembler, f"{folder}/late.dmp") == sha256(uploader, "/home/opc/late.dmp")
+    assembler.call(f"umount {folder}")
 
 
 def test_an_upload_through_nginx_with_the_block_from_the_documentation(control: Control, assembler: Host, uploader: Host) -> None:
@@ -210,13 +297,13 @@ def test_an_upload_through_nginx_with_the_block_from_the_documentation(control: 
 
 
 def test_nothing_that_was_printed_or_logged_has_a_secret(control: Control, assembler: Host) -> None:
-    config = json.loads(assembler.call("cat /etc/oracle_assembler/config.json"))
-    password_hash = config["users"][0]["password_hash"]
-    keys = [line for line in (control.folder / "given.key").read_text().splitlines() if not line.startswith("-")]
-    everything = "\n".join([*control.outputs, assembler.call("journalctl --no-pager")])
-    assert "TASK [" in everything and "oracle_assembler" in everything, "else nothing was searched"
-    assert keys
-    for hidden in (control.password, password_hash, password_hash.rpartition("$")[2], *keys):
+    """Nor did any process list, of the control node or of a host, while a play ran."""
+    control.learn_secrets()
+    everything = "\n".join([*control.outputs, *control.command_lines, assembler.call("journalctl --no-pager")])
+    for searched in ("TASK [", "oracle_assembler", "ansible-playbook", "--require-hashes"):
+        assert searched in everything, "else nothing was searched"
+    assert len(control.secrets) > 10
+    for hidden in control.secrets:
         assert hidden not in everything
 
 

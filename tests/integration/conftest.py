@@ -102,6 +102,15 @@ def follow_peak(process: subprocess.Popen[bytes], peaks: list[int]) -> None:
         time.sleep(0.02)
 
 
+def watch(process: subprocess.Popen[str], seen: set[str]) -> None:
+    """Note the command line of every process until ``process`` ends."""
+    while process.poll() is None:
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                seen.add(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        time.sleep(0.05)
+
+
 class Service:
     """The service oracle_assembler as a process of its own."""
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import ROOT, free_port, secret, until
+from .conftest import ROOT, free_port, secret, until, watch
 from .test_roundtrip_ansible import BIN, collections_path
 
 ROLE = ROOT / "roles" / "oracle_assembler"
@@ -146,15 +146,6 @@ class Host:
 
     def files(self) -> set[str]:
         return {str(path.relative_to(self.root)) for path in self.root.rglob("*")} if self.root.exists() else set()
-
-
-def watch(process: subprocess.Popen[str], seen: set[str]) -> None:
-    """Note the command line of every process until ``process`` ends."""
-    while process.poll() is None:
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                seen.add(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +288,29 @@ def test_a_change_restarts_it_and_the_self_signed_certificate_verifies(host: Hos
     assert host.deploy().changed == 0
 
 
+def test_what_ran_before_comes_back_when_its_successor_does_not_get_well(host: Host, first: Outcome) -> None:
+    before = {path: path.read_bytes() for path in (host.root / "etc").iterdir()}
+    release = (host.root / "current").readlink()
+    nowhere = {"oracle_assembler_listen": "192.0.2.1", "oracle_assembler_start_timeout": 3}  # TEST-NET-1 of RFC 5737: no host has it
+    outcome = host.run("--diff", **nowhere)
+    assert outcome.code != 0
+    assert "does not get well" in outcome.message() and "What ran before is back" in outcome.message() and "192.0.2.1" in outcome.message()
+    assert {path: path.read_bytes() for path in (host.root / "etc").iterdir()} == before
+    assert (host.root / "current").readlink() == release
+    assert not (host.root / "before.tar").exists()
+    assert host.password_hash() not in outcome.output
+    until(lambda: host.log_in(host.root / "etc" / "self_signed.pem")["expires_in"] == 1800)
+    assert host.deploy().changed == 0
+
+
+def test_a_run_that_was_interrupted_is_made_good_by_a_restart(host: Host, first: Outcome) -> None:
+    pid = host.pid()
+    (host.root / "before.tar").write_bytes(b"what an earlier run kept")
+    assert host.deploy().changed == 2, "the restart, and what asks for it"
+    assert host.pid() != pid
+    assert not (host.root / "before.tar").exists()
+
+
 def make_pair(certificate: Path, key: Path) -> None:
     """A certificate for loopback, and its key."""
     subject = ["-subj", "/CN=assembler", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
@@ -367,6 +381,12 @@ def test_absent_removes_all_but_the_data_and_purge_the_rest(host: Host, first: O
         ({"oracle_assembler_users": [{"name": "dba"}]}, "The user dba needs either a password or a password_hash"),
         ({"oracle_assembler_users": [{"name": "dba", "password_hash": "md5"}]}, "is not a PHC string of scrypt"),
         ({"oracle_assembler_part_size_max": "12 apples"}, "The size 12 apples must be a number of bytes"),
+        ({"oracle_assembler_port": 70000}, "oracle_assembler_port must be from 1 to 65535; it is 70000"),
+        ({"oracle_assembler_users": [{"name": "a:b", "password": "c"}]}, 'no control characters; "a:b" is not one'),
+        ({"oracle_assembler_users": [{"name": "dba", "password": "c", "folder": "../dba"}]}, 'empty components; "../dba" is not one'),
+        ({"oracle_assembler_users": [{"name": "..", "password": "c"}]}, 'empty components; ".." is not one'),
+        ({"oracle_assembler_free_space_min": "5P"}, "left, and oracle_assembler_free_space_min asks for 5P"),
+        ({"oracle_assembler_clock_skew_max": -1}, "seconds apart, more than oracle_assembler_clock_skew_max (-1)"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_changed(tmp_path: Path, variables: dict[str, t.Any], complaint: str) -> None:
