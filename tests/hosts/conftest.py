@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from ..integration.conftest import watch
+from ansible_collections.bigfile.oci.tests.integration.conftest import watch
+
 from . import machines
 
 BUILD = Path(os.environ["BIGFILE_BUILD"])

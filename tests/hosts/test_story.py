@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from ..integration.conftest import until
+from ansible_collections.bigfile.oci.tests.integration.conftest import until
+
 from .conftest import ROLE, ROOT, Control
 from .machines import Host, Site
 
