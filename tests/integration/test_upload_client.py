@@ -44,7 +44,13 @@ class Libraries:
         self.client = client
         self.root = client.folder / "libraries"
         self.python = self.root / "current/venv/bin/python"
-        play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "roles": ["bigfile.oci.upload_client"], "tasks": [UPLOAD]}
+        play = {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "roles": ["bigfile.oci.upload_client"],
+            "tasks": [UPLOAD],
+        }
         self.playbook = client.folder / "libraries.json"
         self.playbook.write_text(json.dumps([play]))
 
@@ -129,7 +135,15 @@ def test_source_of_another_hash_is_neither_built_nor_shipped(tmp_path: Path) -> 
     for path in FILES.glob("*.lock"):
         (locks / path.name).write_text(path.read_text())
     (locks / "sdists.lock").write_text(re.sub(r"sha256:\w+", f"sha256:{'0' * 64}", (locks / "sdists.lock").read_text()))
-    build = [sys.executable, str(ROOT / "roles/python_venv/files/build-wheelhouse.py"), str(locks), "3.11.2", "x86_64", "2.36", str(archive)]
+    build = [
+        sys.executable,
+        str(ROOT / "roles/python_venv/files/build-wheelhouse.py"),
+        str(locks),
+        "3.11.2",
+        "x86_64",
+        "2.36",
+        str(archive),
+    ]
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr

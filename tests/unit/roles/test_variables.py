@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from oracle_assembler.web.observing import Observer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,7 +62,9 @@ def facts(role: str) -> set[str]:
 
 
 def used(role: str) -> set[str]:
-    texts = [path.read_text() for folder in ("tasks", "vars", "templates", "handlers") for path in (ROOT / "roles" / role).glob(f"{folder}/*")]
+    texts = [
+        path.read_text() for folder in ("tasks", "vars", "templates", "handlers") for path in (ROOT / "roles" / role).glob(f"{folder}/*")
+    ]
     return set(NAME.findall("\n".join(texts)))
 
 
@@ -102,7 +105,9 @@ def test_the_role_uses_the_options_that_it_has_and_no_others(role: str) -> None:
     assert {name for name in used(role) if name.startswith(f"{role}_")} - facts(role) == set(options(role))
 
 
-@pytest.mark.parametrize("path", [path for path in DOCUMENTATION if NAME.search(path.read_text())], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [path for path in DOCUMENTATION if NAME.search(path.read_text())], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_the_documentation_names_only_what_exists(path: Path) -> None:
     known = {name for role in ROLES for name in set(options(role)) | facts(role)} | metrics()
     assert set(NAME.findall(path.read_text())) - known == set()
