@@ -173,7 +173,7 @@ def test_a_given_certificate_is_renewed_in_mid_upload(control: Control, assemble
     control.variables.update(control.certify())
     control.deploy("--diff")
     control.trust(control.authority.read_text())
-    with mid_upload(control, "renewed.dmp", rate="3M"):
+    with mid_upload(control, "renewed.dmp", rate="2M"):
         before, served_by = assembler.call("cat /etc/oracle_assembler/given.pem"), pid(assembler)
         control.certify()
         assert control.deploy("--diff").changed("assembler") > 0
@@ -187,7 +187,7 @@ def test_an_upgrade_in_mid_upload(control: Control, assembler: Host) -> None:
             file.write("# another version\n")
 
     before = release(assembler)
-    with mid_upload(control, "upgraded.dmp", rate="2M"):
+    with mid_upload(control, "upgraded.dmp", rate="1M"):
         control.deploy(collections=another_release(control, change))
         assert release(assembler) != before
 
@@ -198,7 +198,7 @@ def test_a_failed_upgrade_in_mid_upload_leaves_the_old_version_running(control: 
             file.write(f"bigfile-has-no-such-package==1 --hash=sha256:{'0' * 64}\n")
 
     before = pid(assembler), release(assembler)
-    with mid_upload(control, "failed.dmp", rate="3M"):
+    with mid_upload(control, "failed.dmp", rate="2M"):
         outcome = control.role(collections=another_release(control, change))
         assert outcome.code != 0
         assert (pid(assembler), release(assembler)) == before
