@@ -11,7 +11,7 @@ MATRIX := \
 	"matrix/sanity 3.12"
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-hosts test-matrix bench demo build clean $(GATES)
+.PHONY: help test test-hosts test-matrix bench demo build lock clean $(GATES)
 .NOTPARALLEL:
 
 help: ## show this
@@ -40,8 +40,9 @@ importer: ## galaxy-importer on the built package
 units: ## unit tests
 integration: ## real service, real modules
 build: ## the package, to .build/dist
+lock: ## the newest libraries into the lock files of the roles
 
-$(GATES) build:
+$(GATES) build lock:
 	@tests/gates/$@
 
 clean: ## stop what the demonstration left running, remove everything that was made

@@ -40,6 +40,11 @@ LIBRARIES = {
     "pickledb[sqlite]": PICKLEDB_IMPORT_ERROR,
 }
 
+REMEDY = (
+    "The role bigfile.oci.upload_client brings all that the modules of bigfile.oci need onto a host, and sets the fact "
+    "upload_client_python, to be used as ansible_python_interpreter"
+)
+
 SIZE = re.compile(r"\s*[0-9]*\.?[0-9]+\s*[A-Za-z]*\s*")
 
 PATIENCE_AT_FIRST = 2
@@ -75,10 +80,10 @@ def journal_spec() -> dict[str, dict[str, t.Any]]:
 
 
 def require_libraries(module: AnsibleModule) -> None:
-    """Fail with the name of the library that is missing under this Python."""
+    """Fail with the name of the library that is missing, the Python that lacks it, and what brings it."""
     for name, error in LIBRARIES.items():
         if error is not None:
-            module.fail_json(msg=missing_required_lib(name), exception=error)
+            module.fail_json(msg=f"{missing_required_lib(name)}. {REMEDY}", exception=error)
 
 
 class Service(t.NamedTuple):

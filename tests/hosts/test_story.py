@@ -95,16 +95,17 @@ def test_hosts_are_real_and_each_its_own(site: Site) -> None:
     assert len({host.call("cat /etc/ssh/ssh_host_ed25519_key.pub") for host in hosts}) == len(hosts)
 
 
-def test_check_mode_on_a_bare_host_works_and_makes_nothing(control: Control, assembler: Host) -> None:
-    outcome = control.deploy("--check", "--diff", oracle_assembler_tls_self_signed=True)
-    assert outcome.changed("assembler") > 0
+def test_check_mode_on_a_bare_host_works_and_makes_nothing(control: Control, assembler: Host, uploader: Host) -> None:
+    outcome = control.deploy_all("--check", "--diff")
+    assert all(outcome.changed(name) > 0 for name in ("assembler", "newer", "uploader"))
     assert assembler.status("ls -d /opt/oracle_assembler /etc/oracle_assembler /var/lib/oracle_assembler") != 0
     assert assembler.status("getent passwd oracle_assembler") != 0
+    assert uploader.status("ls -d /opt/upload_client") != 0
 
 
 def test_one_run_brings_bare_hosts_to_health_over_tls(control: Control, site: Site) -> None:
-    outcome = control.deploy("--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
-    print(f"bare to healthy, two hosts at once: {outcome.seconds:.0f} s")
+    outcome = control.deploy_all("--diff")
+    print(f"bare to healthy, and the libraries of uploads on a third host: {outcome.seconds:.0f} s")
     control.learn_secrets()
     control.trust(site.hosts["assembler"].call("cat /etc/oracle_assembler/self_signed.pem"))
     health = "import ssl, urllib.request as u; c = ssl.create_default_context(cafile='/etc/bigfile-ca.pem'); "
@@ -114,10 +115,10 @@ def test_one_run_brings_bare_hosts_to_health_over_tls(control: Control, site: Si
 
 def test_the_second_run_and_check_mode_change_nothing(control: Control, assembler: Host) -> None:
     before = pid(assembler), release(assembler)
-    second = control.deploy("--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
-    print(f"second run, two hosts at once: {second.seconds:.0f} s")
-    check = control.deploy("--check", "--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
-    assert [outcome.changed(name) for outcome in (second, check) for name in ("assembler", "newer")] == [0] * 4
+    second = control.deploy_all("--diff")
+    print(f"second run, three hosts: {second.seconds:.0f} s")
+    check = control.deploy_all("--check", "--diff")
+    assert [outcome.changed(name) for outcome in (second, check) for name in ("assembler", "newer", "uploader")] == [0] * 6
     assert (pid(assembler), release(assembler)) == before
 
 
@@ -128,6 +129,17 @@ def test_a_gibibyte_arrives_from_the_other_host(control: Control, assembler: Hos
     assert outcome.changed("uploader") == 1
     assert sha256(assembler, f"{DATA}/full.dmp") == sha256(uploader, BIG)
     assert control.upload(BIG).changed("uploader") == 0
+
+
+def test_an_ordinary_user_gets_the_libraries_too(control: Control, site: Site) -> None:
+    newer, folder = site.hosts["newer"], "/home/opc/.local/share/upload_client"
+    assert control.libraries(hosts="newer", become=False).changed("newer") > 0
+    assert newer.call(f"runuser -u opc -- {folder}/current/venv/bin/python -c 'import Crypto, filechunkio, pickledb, requests'") == ""
+    assert newer.call(f"find {folder} ! -user opc") == ""
+    assert control.libraries(hosts="newer", become=False).changed("newer") == 0
+    assert newer.status("ls -d /opt/upload_client") != 0
+    control.libraries(hosts="newer", become=False, upload_client_state="absent")
+    assert newer.status(f"ls -d {folder}") != 0
 
 
 def test_the_database_user_reads_what_is_published(assembler: Host) -> None:
@@ -170,7 +182,7 @@ def test_a_given_certificate_is_renewed_in_mid_upload(control: Control, assemble
     control.variables.update(control.certify())
     control.deploy("--diff")
     control.trust(control.authority.read_text())
-    with mid_upload(control, "renewed.dmp", rate="6M"):
+    with mid_upload(control, "renewed.dmp", rate="2M"):
         before, served_by = assembler.call("cat /etc/oracle_assembler/given.pem"), pid(assembler)
         control.certify()
         assert control.deploy("--diff").changed("assembler") > 0
@@ -184,7 +196,7 @@ def test_an_upgrade_in_mid_upload(control: Control, assembler: Host) -> None:
             file.write("# another version\n")
 
     before = release(assembler)
-    with mid_upload(control, "upgraded.dmp", rate="4M"):
+    with mid_upload(control, "upgraded.dmp", rate="1M"):
         control.deploy(collections=another_release(control, change))
         assert release(assembler) != before
 
@@ -195,7 +207,7 @@ def test_a_failed_upgrade_in_mid_upload_leaves_the_old_version_running(control: 
             file.write(f"bigfile-has-no-such-package==1 \\\n    --hash=sha256:{'0' * 64}\n")
 
     before = pid(assembler), release(assembler)
-    with mid_upload(control, "failed.dmp", rate="6M"):
+    with mid_upload(control, "failed.dmp", rate="2M"):
         outcome = control.role(collections=another_release(control, change))
         assert outcome.code != 0
         assert (pid(assembler), release(assembler)) == before
@@ -315,3 +327,9 @@ def test_absent_leaves_only_the_data_and_purge_nothing(control: Control, assembl
     assert control.deploy(oracle_assembler_state="absent").changed("assembler") == 0
     control.deploy(oracle_assembler_state="absent", oracle_assembler_purge=True)
     assert assembler.status("ls -d /var/lib/oracle_assembler") != 0
+
+
+def test_absent_leaves_nothing_on_the_host_that_uploaded(control: Control, uploader: Host) -> None:
+    assert control.libraries(upload_client_state="absent").changed("uploader") == 1
+    assert uploader.status("ls -d /opt/upload_client") != 0
+    assert control.libraries(upload_client_state="absent").changed("uploader") == 0

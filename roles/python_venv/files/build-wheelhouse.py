@@ -1,13 +1,16 @@
-"""Builds a wheelhouse on the controller: one archive with all that pip needs to install a lock file on a host without an index.
+"""Builds a wheelhouse on the controller: one archive with all that pip needs to install lock files on a host without an index.
 
-    build-wheelhouse.py LOCK PYTHON MACHINE GLIBC ARCHIVE PIP-ARGUMENT...
+    build-wheelhouse.py FOLDER PYTHON MACHINE GLIBC ARCHIVE PIP-ARGUMENT...
 
-pip itself downloads for other platforms, but asks the markers of a lock file about the Python it runs on; so they are answered here.
-The lock file in the archive is the part of it that is for the host. The archive is whole or absent.
+FOLDER has requirements.lock, which pins wheels, and may have sdists.lock, which pins what the index has as source only. pip itself
+downloads for other platforms, but asks the markers of a lock file about the Python it runs on; so they are answered here. Source is
+made into wheels here, so that the host builds nothing. The lock file in the archive has what is for the host, and the hashes of the
+wheels that were made. The archive is whole or absent.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -44,16 +47,36 @@ def applies(pip: list[str], markers: list[str], environment: dict[str, str]) -> 
     return t.cast("list[bool]", json.loads(done.stdout))
 
 
-def run(command: list[str]) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+def run(command: list[str], **environment: str) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env={**os.environ, **environment})
     if done.returncode != 0:
         sys.exit(f"pip on the controller cannot provide the wheels: {(done.stderr or done.stdout).strip()[-2000:]}")
 
 
-def build(lock: Path, python: str, machine: str, glibc: str, archive: Path, extra: list[str], folder: Path) -> None:
+def build_sdists(pip: list[str], sdists: Path, house: Path, folder: Path, extra: list[str]) -> list[str]:
+    """Make wheels of what ``sdists`` pins, into the house; lock entries for them.
+
+    The house has the pip and the setuptools that do it, so no unchecked file is fetched for it, as an isolated build would.
+    """
+    tools, built = folder / "tools", folder / "built"
+    wheels = [str(wheel) for name in ("pip", "setuptools") for wheel in house.glob(f"{name}-*.whl")]
+    run([*pip, "install", "--quiet", "--no-deps", "--no-index", "--target", str(tools), *wheels])
+    options = ["--no-deps", "--no-build-isolation", "--no-cache-dir", "--require-hashes", "--no-binary", ":all:", "--wheel-dir", str(built)]
+    run([*pip, "wheel", "--quiet", *options, "--requirement", str(sdists), *extra], PYTHONPATH=str(tools))
+    entries = []
+    for wheel in sorted(built.iterdir()):
+        if not wheel.name.endswith("-py3-none-any.whl"):
+            sys.exit(f"{wheel.name} is not pure Python: what the controller makes of this source does not fit other hosts.")
+        name, version = wheel.name.split("-")[:2]
+        entries.append(f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}")
+        wheel.rename(house / wheel.name)
+    return entries
+
+
+def build(locks: Path, python: str, machine: str, glibc: str, archive: Path, extra: list[str], folder: Path) -> None:
     """Fill the archive, by way of an empty ``folder``."""
     pip = [*pip_command(folder), "--disable-pip-version-check", "--no-input"]
-    entries = re.findall(r"^\S.*(?:\n\s+--hash=.*)+", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    entries = re.findall(r"^\S.*(?:\n\s+--hash=.*)+", (locks / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
     heads = [entry.partition("\\\n")[0].strip() for entry in entries]
     environment = {
         "python_version": ".".join(python.split(".")[:2]),
@@ -78,6 +101,10 @@ def build(lock: Path, python: str, machine: str, glibc: str, archive: Path, extr
     chosen = house / "requirements.lock"
     chosen.write_text("\n".join(kept) + "\n", encoding="utf-8")
     run([*pip, "download", "--quiet", "--no-deps", "--require-hashes", *target, "--dest", str(house), "--requirement", str(chosen), *extra])
+    sdists = locks / "sdists.lock"
+    if sdists.exists():
+        kept += build_sdists(pip, sdists, house, folder, extra)
+        chosen.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
     beside = archive.with_name(f".{archive.name}.{os.getpid()}")
     with tarfile.open(beside, "w:gz") as tar:
@@ -85,11 +112,11 @@ def build(lock: Path, python: str, machine: str, glibc: str, archive: Path, extr
     beside.rename(archive)
 
 
-def main(lock: str, python: str, machine: str, glibc: str, archive: str, *extra: str) -> None:
+def main(locks: str, python: str, machine: str, glibc: str, archive: str, *extra: str) -> None:
     os.umask(0o022)
     Path(archive).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        build(Path(lock), python, machine, glibc, Path(archive), list(extra), Path(folder))
+        build(Path(locks), python, machine, glibc, Path(archive), list(extra), Path(folder))
 
 
 if __name__ == "__main__":
