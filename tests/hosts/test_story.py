@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 import shutil
+import socket
 import time
 import typing as t
 from pathlib import Path
@@ -21,6 +22,39 @@ from .machines import Host, Site
 DATA = "/var/lib/oracle_assembler/data/dba"
 BIG = "/home/opc/full.dmp"
 SIZE = 1 << 30
+
+IPTABLES = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:InstanceServices - [0:0]
+-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p icmp -j ACCEPT
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT
+-A INPUT -j REJECT --reject-with icmp-host-prohibited
+-A FORWARD -j REJECT --reject-with icmp-host-prohibited
+-A OUTPUT -d 169.254.0.0/16 -j InstanceServices
+-A InstanceServices -d 169.254.0.2/32 -p tcp -m owner --uid-owner 0 -m tcp --dport 3260 -m comment --comment "boot volume" -j ACCEPT
+COMMIT
+"""
+NFTABLES = """flush ruleset
+table inet filter {
+    chain input {
+        type filter hook input priority filter; policy drop;
+        ct state vmap { established : accept, related : accept, invalid : drop }
+        iif lo accept
+        tcp dport 22 accept
+    }
+}
+table ip second {
+    chain input { type filter hook input priority 10; tcp dport 22 accept; jump refused; }
+    chain refused { reject; }
+}
+table inet bans {
+    chain input { type filter hook input priority -1; ip saddr 192.0.2.1 drop; }
+}
+"""
 
 
 @pytest.fixture
@@ -43,6 +77,30 @@ def release(host: Host) -> str:
 
 def pid(host: Host) -> int:
     return int(host.call("systemctl show --property=MainPID --value oracle_assembler"))
+
+
+def reaches(client: Host | None, host: Host, within: float = 0) -> bool:
+    """Whether the port of the service lets a host in, or us; ``within``: seconds to wait for that."""
+    connect = f'import socket; socket.create_connection(("{host.address}", 8443), 3)'
+    deadline = time.monotonic() + within
+    while True:
+        with contextlib.suppress(OSError):
+            if client is None:
+                socket.create_connection((host.address, 8443), 3).close()
+            elif client.status(f"python3 -c '{connect}'"):
+                raise ConnectionError
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+
+
+def rules(saved: str) -> list[str]:
+    return [line for line in saved.splitlines() if line.startswith("-A")]
+
+
+def without_ours(saved: str) -> str:
+    return "".join(line for line in saved.splitlines(keepends=True) if "oracle_assembler:" not in line)
 
 
 @contextlib.contextmanager
@@ -190,6 +248,75 @@ def test_a_failed_upgrade_in_mid_upload_leaves_the_old_version_running(control: 
         outcome = control.role(collections=another_release(control, change))
         assert outcome.code != 0
         assert (pid(assembler), release(assembler)) == before
+
+
+def test_firewalls_open_for_the_sources_that_are_given_and_nobody_else(control: Control, site: Site) -> None:
+    """iptables on one host, as images of Ubuntu for Oracle Cloud have them, and firewalld on the other, as those of Oracle Linux."""
+    uploader, iptables, firewalld = site.hosts["uploader"], site.hosts["assembler"], site.hosts["newer"]
+    (iptables.root / "etc/iptables/rules.v4").write_text(IPTABLES)
+    iptables.call("systemctl --quiet enable --now netfilter-persistent")
+    firewalld.call("systemctl --quiet enable --now firewalld && firewall-cmd --quiet --add-port=9999/tcp")
+    assert not any(reaches(client, host) for client in (uploader, None) for host in (iptables, firewalld))
+
+    both, sources = "assembler,newer", [f"{uploader.address}/32", "2001:db8::/32"]
+    check = control.deploy("--check", hosts=both, oracle_assembler_allowed_sources=sources)
+    assert check.changed("assembler") > 0 and check.changed("newer") > 0
+    assert not any(reaches(uploader, host) for host in (iptables, firewalld))
+    outcome = control.deploy(hosts=both, oracle_assembler_allowed_sources=sources)
+    assert all(reaches(uploader, host) and not reaches(None, host) for host in (iptables, firewalld))
+    assert outcome.output.count("security list or network security group") == 2
+    again = control.deploy(hosts=both, oracle_assembler_allowed_sources=sources)
+    print(f"second run with a firewall, two hosts at once: {again.seconds:.0f} s")
+    assert again.changed("assembler") == again.changed("newer") == 0
+
+    control.deploy(hosts=both, oracle_assembler_allowed_sources=[site.address])
+    assert all(reaches(None, host) and not reaches(uploader, host) for host in (iptables, firewalld))
+    assert without_ours((iptables.root / "etc/iptables/rules.v4").read_text()) == IPTABLES
+    assert rules(without_ours(iptables.call("iptables-save"))) == rules(IPTABLES)
+    assert firewalld.call("firewall-cmd --list-ports") == "9999/tcp", "what others opened for now stays open"
+
+
+def test_a_reboot_keeps_what_firewalls_open(site: Site) -> None:
+    hosts = site.hosts["assembler"], site.hosts["newer"]
+    for host in hosts:
+        host.cut_off()
+        host.boot()
+    assert all(reaches(None, host, within=30) and not reaches(site.hosts["uploader"], host) for host in hosts)
+
+
+def test_firewalls_close_when_the_service_goes_or_withdraws_to_loopback(control: Control, site: Site) -> None:
+    assembler, newer = site.hosts["assembler"], site.hosts["newer"]
+    state = "{{ 'absent' if inventory_hostname == 'newer' else 'present' }}"
+    control.deploy(hosts="assembler,newer", oracle_assembler_state=state, oracle_assembler_listen="127.0.0.1")
+    assert (assembler.root / "etc/iptables/rules.v4").read_text() == IPTABLES
+    assert rules(assembler.call("iptables-save")) == rules(IPTABLES)
+    assert newer.call("firewall-cmd --list-rich-rules; firewall-cmd --permanent --list-rich-rules") == ""
+    assembler.call("systemctl --quiet disable --now netfilter-persistent && iptables -F && iptables -X && rm /etc/iptables/rules.v4")
+
+
+def test_nftables_open_each_chain_that_refuses_and_no_other(site: Site) -> None:
+    host = site.hosts["newer"]
+    (host.root / "etc/nftables.conf").write_text(NFTABLES)
+    shutil.copy(ROOT / ROLE / "files/firewall.py", host.root / "root/firewall.py")
+    host.call(
+        "systemctl --quiet disable --now firewalld && systemctl --quiet enable --now nftables && systemd-run -q python3 -m http.server 8443"
+    )
+    before = host.call("nft list ruleset")
+    program = "python3 /root/firewall.py --port 8443 --source"
+    assert not reaches(None, host)
+    assert json.loads(host.call(f"{program} {site.address} --check"))["changed"]
+    assert host.call("nft list ruleset") == before
+    assert json.loads(host.call(f"{program} {site.address}"))["opened"] == ["nftables"]
+    assert reaches(None, host, within=10) and not reaches(site.hosts["uploader"], host)
+    assert not json.loads(host.call(f"{program} {site.address}"))["changed"]
+    assert "oracle_assembler" not in host.call("nft list table inet bans")
+
+    host.call("systemctl restart nftables")  # loads the file, as a boot does
+    assert reaches(None, host) and not reaches(site.hosts["uploader"], host)
+    assert json.loads(host.call("python3 /root/firewall.py"))["changed"]
+    assert not reaches(None, host)
+    assert host.call("nft list ruleset") == before
+    assert (host.root / "etc/nftables.conf").read_text() == NFTABLES
 
 
 def test_an_upload_through_nginx_with_the_block_from_the_documentation(control: Control, assembler: Host, uploader: Host) -> None:

@@ -366,6 +366,9 @@ def test_absent_removes_all_but_the_data_and_purge_the_rest(host: Host, first: O
         ({"oracle_assembler_python": "/usr/bin/false"}, "No Python 3.10 or later"),
         ({"oracle_assembler_users": [{"name": "dba"}]}, "The user dba needs either a password or a password_hash"),
         ({"oracle_assembler_users": [{"name": "dba", "password_hash": "md5"}]}, "is not a PHC string of scrypt"),
+        ({"oracle_assembler_allowed_sources": ["10.0.0.1/8"]}, "10.0.0.1/8 has host bits set"),
+        ({"oracle_assembler_allowed_sources": ["here"]}, "'here' does not appear to be an IPv4 or IPv6 network"),
+        ({"oracle_assembler_allowed_sources": ["::1"], "oracle_assembler_firewall": False}, "is for the firewall of the host"),
         ({"oracle_assembler_part_size_max": "12 apples"}, "The size 12 apples must be a number of bytes"),
     ],
 )

@@ -28,7 +28,7 @@ IPTABLES_FILES = {4: ["/etc/iptables/rules.v4", "/etc/sysconfig/iptables"], 6: [
 NFTABLES_FILES = ["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"]
 """What is loaded at boot: on Debian and Ubuntu, and on Oracle Linux."""
 
-Json = t.Dict[str, t.Any]
+Json = dict[str, t.Any]
 
 
 class Opening(t.NamedTuple):
@@ -73,7 +73,9 @@ def rich_rule(opening: Opening) -> str:
 
 def firewalld_change(listed: str, wanted: list[Opening]) -> Change:
     """From what it lists to what is wanted."""
-    ours = [line for line in listed.splitlines() if line.startswith(f'rule priority="{PRIORITY}" ') and line.endswith('protocol="tcp" accept')]
+    ours = [
+        line for line in listed.splitlines() if line.startswith(f'rule priority="{PRIORITY}" ') and line.endswith('protocol="tcp" accept')
+    ]
     rules = [rich_rule(opening) for opening in wanted]
     return Change([rule for rule in rules if rule not in ours], [rule for rule in ours if rule not in rules])
 

@@ -104,7 +104,7 @@ def test_iptables_get_the_rule_and_the_file_has_it_before_the_others() -> None:
     assert iptables_change(UBUNTU, PORT) == ([RULE], [])
     saved = iptables_saved(UBUNTU, PORT)
     assert saved.replace(f"-A INPUT {RULE}\n", "") == UBUNTU
-    assert [line for line in saved.splitlines() if line.startswith("-A")][0] == f"-A INPUT {RULE}"
+    assert next(line for line in saved.splitlines() if line.startswith("-A")) == f"-A INPUT {RULE}"
 
 
 def test_iptables_that_have_the_rule_are_left_alone() -> None:
@@ -125,7 +125,10 @@ def test_iptables_lose_the_rule_as_it_was_saved(quoted: str) -> None:
 def test_iptables_that_refuse_nothing_get_no_rule_and_lose_ours() -> None:
     harmless = UBUNTU.replace("-A INPUT -j REJECT --reject-with icmp-host-prohibited\n", "")
     assert iptables_change(harmless, PORT) == ([], [])
-    assert iptables_saved(iptables_saved(UBUNTU, PORT).replace("-A INPUT -j REJECT --reject-with icmp-host-prohibited\n", ""), PORT) == harmless
+    assert (
+        iptables_saved(iptables_saved(UBUNTU, PORT).replace("-A INPUT -j REJECT --reject-with icmp-host-prohibited\n", ""), PORT)
+        == harmless
+    )
 
 
 def test_a_file_of_iptables_with_a_policy_alone_gets_the_rule_in_its_table() -> None:
