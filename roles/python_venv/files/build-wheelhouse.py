@@ -76,8 +76,9 @@ def build_sdists(pip: list[str], sdists: Path, house: Path, folder: Path, extra:
 def build(locks: Path, python: str, machine: str, glibc: str, archive: Path, extra: list[str], folder: Path) -> None:
     """Fill the archive, by way of an empty ``folder``."""
     pip = [*pip_command(folder), "--disable-pip-version-check", "--no-input"]
-    entries = re.findall(r"^\S.*(?:\n\s+--hash=.*)+", (locks / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
-    heads = [entry.partition("\\\n")[0].strip() for entry in entries]
+    lines = (locks / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    entries = [re.split(r"\s+(?=--hash=)", line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    heads = [head.partition(" ; ") for head, *_hashes in entries]
     environment = {
         "python_version": ".".join(python.split(".")[:2]),
         "python_full_version": python,
@@ -88,7 +89,7 @@ def build(locks: Path, python: str, machine: str, glibc: str, archive: Path, ext
         "implementation_name": "cpython",
         "platform_python_implementation": "CPython",
     }
-    wanted = applies(pip, [head.partition(" ; ")[2] for head in heads], environment)
+    wanted = applies(pip, [marker for _requirement, _semicolon, marker in heads], environment)
     newest = int(glibc.split(".")[1])
     tags = [f"manylinux_2_{minor}_{machine}" for minor in range(newest, OLDEST_GLIBC - 1, -1)]
     tags += [f"manylinux2014_{machine}", f"linux_{machine}"]
@@ -97,7 +98,7 @@ def build(locks: Path, python: str, machine: str, glibc: str, archive: Path, ext
 
     house = folder / "wheelhouse"
     house.mkdir()
-    kept = [re.sub(r" ; [^\\\n]*", " ", entry) for entry, keep in zip(entries, wanted, strict=True) if keep]
+    kept = [" ".join([head[0], *entry[1:]]) for head, entry, keep in zip(heads, entries, wanted, strict=True) if keep]
     chosen = house / "requirements.lock"
     chosen.write_text("\n".join(kept) + "\n", encoding="utf-8")
     run([*pip, "download", "--quiet", "--no-deps", "--require-hashes", *target, "--dest", str(house), "--requirement", str(chosen), *extra])
