@@ -168,6 +168,7 @@ class Transfer:
             raise Refused(
                 "the service does not know the upload any more: it was aborted or has expired; run again to begin anew",
                 status=404,
+                by_service=True,
             )
         return upload
 

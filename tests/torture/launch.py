@@ -8,12 +8,14 @@ Knows nothing of pytest and changes nothing but its own process: the code under 
 - ``skew``: the clock is so many seconds off.
 - ``no_names``: so many look-ups of names fail.
 - ``crash``: SIGKILL at a step, ``package.module:function`` with ``before`` or ``after`` and which call of it: ``os:rename after 3``.
+- ``fail``: a step as for ``crash`` that raises an OSError, ``os:fsync before 3 EIO``, from that call on.
 - ``trace``: a file to which each call of these steps is written, one a line.
 """
 
 from __future__ import annotations
 
 import builtins
+import errno
 import functools
 import importlib
 import itertools
@@ -69,6 +71,23 @@ def crash(step: str) -> None:
     _wrap(name, stepping)
 
 
+def fail(step: str) -> None:
+    """Let a step fail, and each after it."""
+    name, _when, number, code = step.split(" ")
+    calls, value = itertools.count(1), getattr(errno, code)
+
+    def failing(function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        @functools.wraps(function)
+        def fail_by_step(*arguments: t.Any, **options: t.Any) -> t.Any:
+            if next(calls) >= int(number):
+                raise OSError(value, os.strerror(value))
+            return function(*arguments, **options)
+
+        return fail_by_step
+
+    _wrap(name, failing)
+
+
 def trace(steps: t.Sequence[str], path: str) -> None:
     """Write down each call of these steps."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -117,6 +136,8 @@ def main() -> None:
         no_names(wrong["no_names"])
     if wrong.get("trace"):
         trace(wrong["steps"], wrong["trace"])
+    if wrong.get("fail"):
+        fail(wrong["fail"])
     if wrong.get("crash"):
         crash(wrong["crash"])
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)

@@ -6,6 +6,8 @@ import typing as t
 
 MiB = 1 << 20
 CLIENT = "ansible_collections.bigfile.oci.plugins.module_utils"
+OPTIONS: dict[str, t.Any] = {"dest": "dumps/exp.bin", "part_size": "5M", "threads": 2, "timeout": 10, "retries": 20}
+"""Of every upload here."""
 SEALED: dict[str, t.Any] = {}
 LATE = {"release_key": "at_stitch"}
 PLAIN = {"encrypt": False}

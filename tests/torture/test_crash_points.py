@@ -10,15 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.bigfile.oci.tests.integration.conftest import make_file, sha256_of
-
 from .conftest import Figures
-from .rig import KILLED, WrongClient, WrongService, pending_keys
-from .steps import CALLS, CLIENTS, ENDING, LATE, SERVICE, MiB, Step
-
-THREADS = 2
-OPTIONS: dict[str, t.Any] = {"dest": "dumps/exp.bin", "part_size": "5M", "threads": THREADS, "timeout": 10, "retries": 20}
-
+from .rig import KILLED, Scene
+from .steps import CALLS, CLIENTS, ENDING, LATE, OPTIONS, SERVICE, MiB, Step
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     tables = {"step": SERVICE, "ending": ENDING, "client_step": CLIENTS}
@@ -28,32 +22,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, [step for step in table if step.always or long], ids=str)
     if "call" in metafunc.fixturenames:
         metafunc.parametrize("call", CALLS if long else CALLS[:1])
-
-
-class Scene:
-    """An older file at the destination, a source, a service and a client."""
-
-    def __init__(self, folder: Path, **settings: t.Any) -> None:
-        self.folder = folder
-        self.service = WrongService(folder / "service", **settings)
-        self.client = WrongClient(folder / "client", self.service)
-        self.published = self.service.root / "dumps" / "exp.bin"
-        self.older = make_file(self.published, MiB, seed=2)
-        self.old_digest = sha256_of(self.older)
-
-    def source(self, size: int) -> Path:
-        return make_file(self.folder / "source.bin", size)
-
-    def whole(self, source: Path) -> None:
-        """Readers see the old file or the new one."""
-        assert sha256_of(self.published) in (self.old_digest, sha256_of(source)), "what is published is neither"
-
-    def complete(self, source: Path) -> None:
-        """The end of every story."""
-        assert sha256_of(self.published) == sha256_of(source)
-        assert self.service.leftovers() == []
-        assert list((self.service.state / "uploads").glob("*.new")) == []
-        assert pending_keys(self.client) == []
 
 
 @pytest.fixture
