@@ -48,22 +48,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> t.Generator[None, pytest.Tes
     return found
 
 
-_figures: list[report.Figure] = []
+_figures: dict[str, list[report.Facts]] = {}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call":
         room = Path(report.fspath).stem.removeprefix("test_")
-        _figures.extend((room, report.outcome, facts) for name, facts in report.user_properties if name == "figures")  # type: ignore[misc]
+        found = [facts for name, facts in report.user_properties if name == "figures"]
+        _figures.setdefault(room, []).extend(found)  # type: ignore[arg-type]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if hasattr(session.config, "workerinput") or not _figures:
+    """Keep the figures of a long run; a room that was not run keeps those it has."""
+    if hasattr(session.config, "workerinput") or not session.config.getoption("long"):
         return
-    Path(os.environ["BIGFILE_BUILD"], "torture.json").write_text(json.dumps(_figures, indent=1))
+    kept = Path(os.environ["BIGFILE_BUILD"], "torture.json")
+    figures = {**(json.loads(kept.read_text()) if kept.exists() else {}), **_figures}
+    kept.write_text(json.dumps(figures, indent=1))
     docs = session.config.getoption("docs")
     if docs:
-        docs.write_text(report.filled(docs.read_text("utf-8"), _figures), "utf-8")
+        docs.write_text(report.filled(docs.read_text("utf-8"), figures), "utf-8")
 
 
 @pytest.fixture

@@ -44,8 +44,13 @@ class Disk:
             os.close(root)
 
     def restart(self) -> None:
-        """The power is back: the file system replays what it had committed."""
+        """The power is back: the file system replays what it had committed.
+
+        On a copy. Somebody else's mount namespace may still hold the old one, and would have us get it again, dead as it is.
+        """
         self.unmount()
+        dead, self._image = self._image, self._image.with_suffix(".again.img")
+        _do("cp", "--sparse=always", str(dead), str(self._image))
         self.mount()
 
     def allow(self, what: str) -> None:

@@ -8,17 +8,12 @@ import typing as t
 from ansible_collections.bigfile.oci.tests.bench.report import fill
 
 Facts = dict[str, t.Any]
-Figure = tuple[str, str, Facts]
-"""The room that a test lies in, how it ended, and what it tells."""
+"""What a test tells."""
 
 
-def filled(document: str, figures: t.Sequence[Figure]) -> str:
+def filled(document: str, figures: t.Mapping[str, list[Facts]]) -> str:
     """The document with the figures of the rooms that there are."""
-    rooms: dict[str, list[Facts]] = collections.defaultdict(list)
-    for room, _outcome, facts in figures:
-        rooms[room].append(facts)
-    generated = {room: WRITERS[room](facts) for room, facts in rooms.items() if room in WRITERS}
-    return fill(document, generated)
+    return fill(document, {room: WRITERS[room](facts) for room, facts in figures.items() if room in WRITERS and facts})
 
 
 def _faults(runs: list[Facts]) -> str:

@@ -304,6 +304,17 @@ def test_a_record_that_cannot_be_read_stops_nothing(tmp_path: pathlib.Path) -> N
     assert Life(tmp_path).pending(upload).missing() == [(1, 1)]
 
 
+@pytest.mark.parametrize("content", [b"", bytes(300)], ids=["empty", "zeros"])
+def test_a_record_that_a_power_cut_left_empty_goes_and_so_does_what_it_stood_for(tmp_path: pathlib.Path, content: bytes) -> None:
+    upload, life = Upload("dumps/exp", b"x", True, "with_parts"), Life(tmp_path)
+    life.begin(upload)
+    (tmp_path / "state" / "uploads" / f"{upload.id}.json").write_bytes(content)
+    again = Life(tmp_path)
+    assert list((tmp_path / "state" / "uploads").iterdir()) == []
+    again.run(sweeping.sweep_orphans(again.assembler, time.time() + again.assembler.config.upload_age + 1))
+    assert list(life.published.parent.iterdir()) == []
+
+
 def test_a_destination_that_was_taken_by_a_folder_meanwhile_is_a_problem_and_nothing_is_lost(tmp_path: pathlib.Path) -> None:
     upload, life = Upload("dumps/exp", b"content", True, "with_parts"), Life(tmp_path)
     life.begin(upload)
