@@ -90,7 +90,8 @@ class Refused(UploadError):
         members: dict[str, t.Any] | None = None,
         by_service: bool = False,
     ) -> None:
-        super().__init__(message, status=status, problem=problem)
+        request_id = {"request_id": members["request_id"]} if members and "request_id" in members else {}
+        super().__init__(message, status=status, problem=problem, **request_id)
         self.status = status
         self.problem = problem
         self.transient = transient

@@ -183,6 +183,7 @@ def _raise_lasting(problem: dict[str, t.Any]) -> None:
             f"stitching failed: {problem.get('detail')}",
             status=int(problem.get("status", 500)),
             problem=name,
+            members=problem,
         )
 
 

@@ -272,6 +272,23 @@ def test_a_crash_after_the_rename_is_a_published_upload_with_its_receipt(tmp_pat
     assert again.stitch(upload).is_published()
 
 
+def test_a_stitching_that_fails_is_one_event_with_the_ids_and_the_cause(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload, life = Upload("dumps/exp", os.urandom(PART), True, "with_parts"), Life(tmp_path)
+    life.begin(upload)
+    life.put(upload)
+    told: list[tuple[str, dict[str, t.Any]]] = []
+    life.assembler.observe = lambda event, **facts: told.append((event, facts))
+
+    def broken(*_unused: t.Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(stitching, "make_durable", broken)
+    problem = life.stitch(upload).problem
+    ((event, facts),) = told
+    assert (event, facts["upload_id"], facts["request_id"], facts["outcome"]) == ("stitched", upload.id, "request", "storage-failed")
+    assert problem and problem["request_id"] == "request" and isinstance(facts["failure"], OSError)
+
+
 def test_a_crash_right_after_publishing_leaves_no_segments(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upload, life = Upload("dumps/exp", os.urandom(PART), True, "with_parts"), Life(tmp_path)
     pending = life.begin(upload)
