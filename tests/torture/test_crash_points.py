@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -14,14 +15,20 @@ from .conftest import Figures
 from .rig import KILLED, Scene
 from .steps import CALLS, CLIENTS, ENDING, LATE, OPTIONS, SERVICE, MiB, Step
 
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    tables = {"step": SERVICE, "ending": ENDING, "client_step": CLIENTS}
+    tables = {"ending": ENDING, "client_step": CLIENTS}
     long = metafunc.config.getoption("long")
+    if "step" in metafunc.fixturenames:
+        few = [step for step in SERVICE if step.always]
+        pairs = itertools.product(SERVICE, (False, True)) if long else zip(few, itertools.cycle((False, True)), strict=False)
+        cases = [pytest.param(step, both, id=f"{step}, {'both' if both else 'service'}") for step, both in pairs]
+        metafunc.parametrize(("step", "both"), cases)
     for name, table in tables.items():
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, [step for step in table if step.always or long], ids=str)
     if "call" in metafunc.fixturenames:
-        metafunc.parametrize("call", CALLS if long else CALLS[:1])
+        metafunc.parametrize("call", CALLS)
 
 
 @pytest.fixture
@@ -31,7 +38,6 @@ def scene(tmp_path: Path) -> t.Iterator[Scene]:
     found.service.stop()
 
 
-@pytest.mark.parametrize("both", [False, True], ids=["service", "both"])
 def test_a_service_killed_at_a_step_and_started_again_goes_on_from_there(step: Step, both: bool, scene: Scene, figures: Figures) -> None:
     source = scene.source(step.size)
     scene.service.start(crash=step.crash)
@@ -84,9 +90,8 @@ def test_a_client_killed_at_a_step_goes_on_from_there(client_step: Step, scene: 
     figures(who="client", step=client_step.name)
 
 
-def test_a_service_killed_at_any_call_that_changes_its_disk_goes_on_from_there(
-    call: str, long: bool, tmp_path: Path, figures: Figures
-) -> None:
+@pytest.mark.long
+def test_a_service_killed_at_any_call_that_changes_its_disk_goes_on_from_there(call: str, tmp_path: Path, figures: Figures) -> None:
     """First one upload in peace, to count its calls; then one for each of them, killed behind it."""
     peace = Scene(tmp_path / "peace")
     source = peace.source(11 * MiB)
@@ -99,7 +104,7 @@ def test_a_service_killed_at_any_call_that_changes_its_disk_goes_on_from_there(
     peace.service.stop()
     count = len(trace.read_text().splitlines()) - skipped
     assert count > 0, "the service never calls it"
-    for number in range(1, count + 1) if long else (1, count):
+    for number in range(1, count + 1):
         scene = Scene(tmp_path / str(number))
         scene.service.start()
         scene.service.stop()

@@ -79,6 +79,7 @@ def test_a_full_disk_is_told_at_the_beginning_and_the_upload_goes_when_there_is_
     figures(what="data folder full")
 
 
+@pytest.mark.long
 def test_a_state_folder_without_room_is_told_and_costs_nothing(disks: Disks, scenes: Scenes, figures: Figures) -> None:
     disk = disks("state", 4)
     scene = scenes(state_dir=str(disk.path / "state"))
@@ -101,7 +102,7 @@ def test_a_disk_that_cannot_reserve_and_fills_up_meanwhile_costs_no_part(disks: 
     scene.client.journal = scene.folder / "journal.db"
     scene.service.start()
     source = scene.source(SIZE)
-    process = scene.client.set_out(source, **IMPATIENT, rate_limit="15M")
+    process = scene.client.set_out(source, **IMPATIENT, rate_limit="6M")
     scene.client.until_noted(2)
     ballast = disk.fill()
     run = scene.client.finish(process)
@@ -113,14 +114,16 @@ def test_a_disk_that_cannot_reserve_and_fills_up_meanwhile_costs_no_part(disks: 
     figures(what="full in mid-upload")
 
 
-def test_a_disk_that_breaks_in_mid_upload_is_told_and_when_it_is_mended_the_next_run_completes(disks: Disks, scenes: Scenes, figures: Figures) -> None:
+def test_a_disk_that_breaks_in_mid_upload_is_told_and_when_it_is_mended_the_next_run_completes(
+    disks: Disks, scenes: Scenes, figures: Figures
+) -> None:
     disk = disks("disk", 96)
     scene = scenes(disk.path / "kept")
     scene.client.journal = scene.folder / "journal.db"
     scene.service.start()
     source = scene.source(SIZE)
     disk.sync()
-    process = scene.client.set_out(source, **IMPATIENT, rate_limit="15M")
+    process = scene.client.set_out(source, **IMPATIENT, rate_limit="6M")
     scene.client.until_noted(2)
     disk.cut_the_power()
     run = scene.client.finish(process)
@@ -151,10 +154,14 @@ def test_a_service_on_a_read_only_disk_refuses_clearly(disks: Disks, scenes: Sce
     figures(what="read-only")
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure[1])
-def test_a_failing_call_is_told_and_the_next_run_completes(
-    failure: tuple[str, str], long: bool, scenes: Scenes, figures: Figures
-) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(failure, id=failure[1], marks=[] if failure[0].startswith(("os:fsync", "os:rename")) else [pytest.mark.long])
+        for failure in FAILURES
+    ],
+)
+def test_a_failing_call_is_told_and_the_next_run_completes(failure: tuple[str, str], long: bool, scenes: Scenes, figures: Figures) -> None:
     """From the first call on, and from later ones; a client that goes on alone is as good."""
     for number in (1, 2, 5, 20) if long else (2,):
         scene = scenes()
@@ -175,8 +182,10 @@ def test_a_failing_call_is_told_and_the_next_run_completes(
         figures(what=f"{failure[1]}, from call {number}")
 
 
-@pytest.mark.parametrize("options", [SEALED, LATE, PLAIN], ids=["sealed", "late", "plain"])
-@pytest.mark.parametrize("where", ["partial file", "proof"])
+@pytest.mark.parametrize(
+    "options", [*(pytest.param(one, marks=pytest.mark.long) for one in (SEALED, PLAIN)), LATE], ids=["sealed", "plain", "late"]
+)
+@pytest.mark.parametrize("where", ["partial file", pytest.param("proof", marks=pytest.mark.long)])
 def test_a_bit_that_flips_costs_its_own_part_alone(
     where: str, options: dict[str, t.Any], scenes: Scenes, long: bool, figures: Figures
 ) -> None:
@@ -186,7 +195,7 @@ def test_a_bit_that_flips_costs_its_own_part_alone(
     for turn in range(6 if long else 1):
         source = scene.source(SIZE)
         source.write_bytes(source.read_bytes() + bytes([turn]))
-        process = scene.client.set_out(source, **IMPATIENT, **options, rate_limit="12M")
+        process = scene.client.set_out(source, **IMPATIENT, **options, rate_limit="7M")
         scene.client.until_noted(3)
         process.terminate()
         scene.client.finish(process)
@@ -215,6 +224,7 @@ def flip(path: Path, byte: int, bit: int) -> None:
         file.write(bytes([before ^ 1 << bit]))
 
 
+@pytest.mark.long
 def test_a_journal_whose_disk_is_full_is_told_before_anything_is_sent(disks: Disks, scenes: Scenes, figures: Figures) -> None:
     disk = disks("journal", 4)
     scene = scenes()

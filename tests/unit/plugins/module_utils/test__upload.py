@@ -688,7 +688,7 @@ def test_a_pending_upload_that_was_begun_differently_is_not_gone_on_with(world: 
 def test_a_file_that_was_published_elsewhere_is_told(small: World) -> None:
     put_file = small.service.put_file
     small.service.put_file = lambda path, headers, body: {**put_file(path, headers, body), "path": "dumps/exq.dmp"}  # type: ignore[method-assign]
-    with pytest.raises(UploadError, match="as dumps/exq.dmp"):
+    with pytest.raises(UploadError, match=r"as dumps/exq\.dmp"):
         small.upload()
 
 

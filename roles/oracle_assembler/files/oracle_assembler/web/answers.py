@@ -33,7 +33,9 @@ def problem_of(error: BaseException, state: dict[str, t.Any]) -> Problem:
     problem = _known(error)
     if problem is None:
         state["error"] = error
-        problem = (from_os_error(error) if isinstance(error, OSError) else None) or Problem("internal", "the service failed, its log says why")
+        problem = (from_os_error(error) if isinstance(error, OSError) else None) or Problem(
+            "internal", "the service failed, its log says why"
+        )
     state["problem"] = problem.name
     return problem
 

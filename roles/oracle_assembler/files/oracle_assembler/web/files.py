@@ -117,7 +117,8 @@ async def get(path: ThePath, assembler: TheAssembler, user: TheUser, range: t.An
 
 
 @router.patch(
-    "/v1/files/{path:path}", responses=problems(*_TOKEN, "malformed", "path-refused", "not-found", "not-a-file", "not-a-folder", "storage-failed")
+    "/v1/files/{path:path}",
+    responses=problems(*_TOKEN, "malformed", "path-refused", "not-found", "not-a-file", "not-a-folder", "storage-failed"),
 )
 async def patch(path: ThePath, asked: models.ModeAsked, assembler: TheAssembler, user: TheUser) -> models.FileFacts:
     """Change a file's mode."""
