@@ -70,7 +70,7 @@ def _at_requests(chance: random.Random, size: int) -> Fault:
     if kind in STATUSES:
         times = chance.randint(1, 4)
     elif kind == "token-expired":
-        times = chance.choice([1, 1, 20])
+        times = chance.choice([1, 1, 6])
     else:
         times = 1
     return Fault(kind, route, nth, chance.random(), times)

@@ -18,7 +18,9 @@ def filled(document: str, figures: t.Mapping[str, list[Facts]]) -> str:
     """The document with the figures of the rooms that there are."""
     generated = {room: WRITERS[room](facts) for room, facts in figures.items() if room in WRITERS and facts}
     facts = described()
-    return fill(document, {**generated, "machine": "\n".join(f"- {name}: {facts[name]}" for name in ("processor", "memory", "system", "taken"))})
+    return fill(
+        document, {**generated, "machine": "\n".join(f"- {name}: {facts[name]}" for name in ("processor", "memory", "system", "taken"))}
+    )
 
 
 def _faults(runs: list[Facts]) -> str:
@@ -42,9 +44,7 @@ def _crash_points(kills: list[Facts]) -> str:
 
 
 def _power(cuts: list[Facts]) -> str:
-    return (
-        f"**{len(cuts)} power cuts at {len({cut['step'] for cut in cuts})} steps.** Every published file was whole, and every next run completed."
-    )
+    return f"**{len(cuts)} power cuts at {len({cut['step'] for cut in cuts})} steps.** Every published file was whole, and every next run completed."
 
 
 def _disk(troubles: list[Facts]) -> str:
@@ -59,7 +59,10 @@ def _load(loads: list[Facts]) -> str:
     for load in loads:
         if "durations" in load:
             least, median, most = load["durations"]
-            lines += ["", f"Of {load['count']} uploads at once the first took {least:.1f} s, the median {median:.1f} s, the last {most:.1f} s."]
+            lines += [
+                "",
+                f"Of {load['count']} uploads at once the first took {least:.1f} s, the median {median:.1f} s, the last {most:.1f} s.",
+            ]
     return "\n".join(lines)
 
 
@@ -73,7 +76,7 @@ def _attackers(attacks: list[Facts]) -> str:
         if "peak" in attack
     ]
     more += [
-        f"A login with a wrong password took {attack['known'] * 1000:.0f} ms for a user that exists and {attack['unknown'] * 1000:.0f} ms for one that does not."
+        f"A login with a wrong password took {attack['known'] * 1000:.0f} ms for a known user and {attack['unknown'] * 1000:.0f} ms for an unknown one."
         for attack in attacks
         if "known" in attack
     ]

@@ -156,10 +156,7 @@ def test_a_service_on_a_read_only_disk_refuses_clearly(disks: Disks, scenes: Sce
 
 @pytest.mark.parametrize(
     "failure",
-    [
-        pytest.param(failure, id=failure[1], marks=[] if failure[0].startswith(("os:fsync", "os:rename")) else [pytest.mark.long])
-        for failure in FAILURES
-    ],
+    [pytest.param(failure, id=failure[1], marks=[] if failure[0].startswith("os:fsync") else [pytest.mark.long]) for failure in FAILURES],
 )
 def test_a_failing_call_is_told_and_the_next_run_completes(failure: tuple[str, str], long: bool, scenes: Scenes, figures: Figures) -> None:
     """From the first call on, and from later ones; a client that goes on alone is as good."""

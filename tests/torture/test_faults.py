@@ -107,7 +107,8 @@ def asked(service: Service, method: str, route: str) -> requests.Response:
 def test_whatever_the_network_does_the_file_is_right_or_the_error_is_clear(trial: Trial, figures: Figures) -> None:
     print(trial.plan)
     if trial.plan.replaces:
-        trial.client.upload(trial.older, dest=trial.name, validate_certs=False)
+        trial.published.parent.mkdir()
+        shutil.copy(trial.older, trial.published)
     first = trial.run()
     assert first.seconds < DEADLINE + GRACE, "it hung"
     assert first.code == 0 or told(first), first.text

@@ -26,7 +26,7 @@ def bound(connections: int) -> int:
 
 
 def test_many_uploads_at_once_from_as_many_processes(long: bool, tmp_path: Path, figures: Figures) -> None:
-    count, size = (64, 16 * MiB) if long else (12, 11 * MiB)
+    count, size = (64, 16 * MiB) if long else (8, 11 * MiB)
     service = Service(tmp_path / "service").start()
     try:
         sources = [make_file(tmp_path / f"source{number}.bin", size, seed=number) for number in range(count)]
@@ -54,7 +54,7 @@ def test_many_uploads_at_once_from_as_many_processes(long: bool, tmp_path: Path,
 
 
 def test_many_small_files(long: bool, tmp_path: Path, figures: Figures) -> None:
-    count, processes, size = (1000, 8, 64 << 10) if long else (120, 4, 64 << 10)
+    count, processes, size = (1000, 8, 64 << 10) if long else (60, 2, 64 << 10)
     service = Service(tmp_path / "service").start()
     client = WrongClient(tmp_path / "client", service)
     try:

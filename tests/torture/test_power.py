@@ -20,7 +20,6 @@ from .steps import LATE, OPTIONS, PLAIN, SEALED, SERVICE, MiB, Step
 FEW = (
     "part: between proof and acknowledgement",
     "publishing: between rename and record",
-    "small file: between rename and answer",
 )
 """Steps of the short form."""
 
@@ -72,7 +71,7 @@ def test_a_power_cut_at_a_step_leaves_whole_files_and_the_next_run_completes(
 @pytest.mark.parametrize(
     "options", [SEALED, *(pytest.param(one, marks=pytest.mark.long) for one in (LATE, PLAIN))], ids=["sealed", "late", "plain"]
 )
-@pytest.mark.parametrize("size", [MiB, 18 * MiB], ids=["small", "large"])
+@pytest.mark.parametrize("size", [MiB, pytest.param(18 * MiB, marks=pytest.mark.long)], ids=["small", "large"])
 def test_what_was_told_to_be_published_survives_a_power_cut(
     size: int, options: dict[str, t.Any], scene: Scene, disk: Disk, figures: Figures
 ) -> None:

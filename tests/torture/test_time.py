@@ -125,6 +125,7 @@ PLAYBOOK = """
 """
 
 
+@pytest.mark.long
 def test_async_and_poll_zero_leave_it_to_a_job_that_is_asked_for_later(scene: Scene, figures: Figures) -> None:
     source = scene.source(SIZE)
     book = scene.folder / "async.yml"

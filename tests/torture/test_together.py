@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import requests
 
 from ansible_collections.bigfile.oci.tests.integration.conftest import make_file, sha256_of
 
@@ -105,6 +107,22 @@ def test_an_upload_that_somebody_aborts_is_told_so_and_the_next_run_begins_anew(
     assert run.code == 0 and not run.result["resumed"], run.text
     scene.complete(source)
     figures(what="aborted in mid-upload")
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(scenes: Scenes, figures: Figures) -> None:
+    scene = scenes()
+    make_file(scene.published, 24 * MiB, seed=2)
+    old, source = sha256_of(scene.published), scene.source(12 * MiB)
+    headers = {"Authorization": f"Bearer {scene.service.token()}"}
+    with requests.get(f"{scene.service.url}/v1/files/dumps/exp.bin", headers=headers, stream=True, timeout=60) as answer:
+        blocks = answer.iter_content(MiB)
+        digest = hashlib.sha256(next(blocks))
+        assert scene.client.tell(source, **OPTIONS).code == 0
+        for block in blocks:
+            digest.update(block)
+    assert digest.hexdigest() == old
+    scene.complete(source)
+    figures(what="read while replaced")
 
 
 @pytest.mark.long

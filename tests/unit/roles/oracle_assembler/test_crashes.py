@@ -27,6 +27,7 @@ from oracle_assembler.store.records import ENDING, PUBLISHED, PUBLISHING, RECEIV
 from oracle_assembler.uploads import beginning, receiving, stitching, sweeping
 from oracle_assembler.uploads.assembler import Assembler
 from oracle_assembler.uploads.recovery import recover
+from oracle_assembler.uploads.upload import Stitching
 from oracle_assembler.uploads.upload import Upload as Pending
 
 PLAIN_HASH = "$scrypt$ln=4,r=1,p=1$" + "A" * 22 + "$" + "A" * 43
@@ -270,6 +271,14 @@ def test_a_crash_after_the_rename_is_a_published_upload_with_its_receipt(tmp_pat
     assert [path.name for path in again.published.parent.iterdir()] == ["exp"]
     assert again.assembler.digests.known("dba", "dumps/exp", again.published.stat()) == upload.sha256
     assert again.stitch(upload).is_published()
+
+
+def test_a_part_that_comes_during_the_stitching_is_told_to_wait(tmp_path: pathlib.Path) -> None:
+    upload, life = Upload("dumps/exp", os.urandom(PART), True, "with_parts"), Life(tmp_path)
+    life.begin(upload).stitching = Stitching(upload.sha256)
+    with pytest.raises(Problem, match="is being stitched") as caught:
+        life.put(upload, 1)
+    assert caught.value.kind.retryable
 
 
 def test_a_stitching_that_fails_is_one_event_with_the_ids_and_the_cause(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
