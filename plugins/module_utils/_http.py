@@ -205,15 +205,14 @@ def _bear(prepared: requests.PreparedRequest, token: str | None) -> requests.Pre
 
 def _refusal(answer: requests.Response, base: str) -> Refused:
     """The error for an answer that is no success."""
-    members: Json = {}
-    if "problem+json" in answer.headers.get("Content-Type", ""):
-        members = _json_object(answer.content) or {}
+    by_service = "problem+json" in answer.headers.get("Content-Type", "")
+    members = (_json_object(answer.content) if by_service else None) or {}
     name = str(members.get("type", "")).rpartition(":")[2]
     if 300 <= answer.status_code < 400:
         text = f"{base} answers with a redirect to {answer.headers.get('Location')}; give that as endpoint if it is the service"
     elif members:
         text = f"{base} says: {members.get('detail') or members.get('title') or name} (HTTP {answer.status_code}, request {members.get('request_id')})"
-    elif answer.request.method == "HEAD":
+    elif by_service and answer.request.method == "HEAD":
         text = f"{base} answers HEAD with HTTP {answer.status_code}, request {answer.headers.get('X-Request-Id')}"
     else:
         text = f"{base} answers with HTTP {answer.status_code} and no problem document; something else than the service may answer there"
@@ -225,6 +224,7 @@ def _refusal(answer: requests.Response, base: str) -> Refused:
         transient=transient,
         retry_after=_seconds(answer.headers.get("Retry-After")),
         members=members,
+        by_service=by_service,
     )
 
 

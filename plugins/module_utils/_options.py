@@ -15,6 +15,7 @@ import os
 import random
 import re
 import signal
+import threading
 import typing as t
 
 from ansible.module_utils.basic import env_fallback, missing_required_lib
@@ -25,7 +26,7 @@ from ._errors import Interrupted, OptionError
 from ._file_upload import FileUpload
 from ._http import REQUESTS_IMPORT_ERROR
 from ._journal import PICKLEDB_IMPORT_ERROR, Journal
-from ._pace import Run
+from ._pace import Run, deadline_reached
 from ._retry import Policy, persist
 from ._sealed.cipher import CRYPTO_IMPORT_ERROR, KEY_SIZE
 from ._source import FILECHUNKIO_IMPORT_ERROR
@@ -109,6 +110,7 @@ def service(module: AnsibleModule) -> Service:
             raise OptionError(f"{name}: {params[name]} does not exist on this host or cannot be read")
     run = Run(params["deadline"])
     _end_on_signals()
+    _end_in_time(params["deadline"])
     policy = Policy(retries=max(0, params["retries"]))
 
     def persistently(action: t.Callable[[], t.Any]) -> t.Any:
@@ -128,6 +130,17 @@ def _end_on_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
+
+
+def _end_in_time(deadline: float | None) -> None:
+    """A request that stands still looks at no clock, and ``timeout`` may be longer than what is left; the alarm ends it all the same."""
+
+    def end(*unused: t.Any) -> t.NoReturn:
+        raise deadline_reached(t.cast(float, deadline))
+
+    if deadline is not None:
+        signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, min(deadline, threading.TIMEOUT_MAX))
 
 
 def journal(module: AnsibleModule, *, read_only: bool = False) -> Journal:

@@ -168,6 +168,7 @@ class Transfer:
             raise Refused(
                 "the service does not know the upload any more: it was aborted or has expired; run again to begin anew",
                 status=404,
+                by_service=True,
             )
         return upload
 
@@ -182,6 +183,7 @@ def _raise_lasting(problem: dict[str, t.Any]) -> None:
             f"stitching failed: {problem.get('detail')}",
             status=int(problem.get("status", 500)),
             problem=name,
+            members=problem,
         )
 
 

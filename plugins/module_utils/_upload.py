@@ -18,7 +18,7 @@ import typing as t
 from . import _entry, _plan
 from ._digest import RunningDigest
 from ._entry import Entry, Session
-from ._errors import Refused, SourceChanged, Untrusted, UploadError
+from ._errors import Damaged, Refused, SourceChanged, Untrusted, UploadError
 from ._names import journal_key, source_reference
 from ._outcome import Facts, Outcome, delivered, described
 from ._resume import Resume
@@ -200,14 +200,14 @@ class Uploader:
 
     def _send_parts(self, there: Facts | None, entry: Entry | None) -> Outcome:
         """A large file: what the service misses of the upload that is pending, or of a new one."""
-        upload = self._service.upload(entry.id) if entry else None
+        upload = self._resume.known(entry) if entry else None
         if entry is None or upload is None:
             self._journal.forget(self._key)
             entry = self._new_entry()
         session = self._session(entry)
         self._journal.begin(self._key, entry._asdict())
         try:
-            known = upload or self._service.begin(_entry.opening(entry, source_reference(entry.source, entry.identity)))
+            known = upload or self._begun(entry)
             reader, digest = self._digest_meanwhile()
             receipt = self._transfer(session, reader).complete(
                 known, threads=self._wish.threads, digest=digest, mode=self._wish.mode, overwrite=self._wish.force
@@ -221,6 +221,14 @@ class Uploader:
             raise self._explained(error, entry) from error.__cause__
         self._journal.forget(self._key)
         return outcome
+
+    def _begun(self, entry: Entry) -> Upload:
+        """Begin the upload, as we mean it: a path or size that changed on the way would publish something else."""
+        upload = self._service.begin(_entry.opening(entry, source_reference(entry.source, entry.identity)))
+        if not _entry.is_begun_as(entry, upload):
+            self._resume.give_up(entry.id)
+            raise Damaged("the service began another upload than it was asked for: bytes changed on the way; run the task again")
+        return upload
 
     def _digest_meanwhile(self) -> tuple[Reader | None, t.Callable[[], str]]:
         """What parts are to be read from while the source is hashed, and what waits for the digest, on the thread that writes the journal."""
@@ -246,9 +254,10 @@ class Uploader:
         resumed: Upload | None = None,
     ) -> Outcome:
         """The service's receipt, compared with ours."""
-        if (receipt["size"], receipt["sha256"]) != (self._source.size, sha256):
+        if (receipt["path"], receipt["size"], receipt["sha256"]) != (self._wish.path, self._source.size, sha256):
             raise UploadError(
-                f"the service published {receipt['size']} bytes with SHA-256 {receipt['sha256']}, the source has {self._source.size} with {sha256}"
+                f"the service published {receipt['size']} bytes with SHA-256 {receipt['sha256']} as {receipt['path']}, "
+                f"the source has {self._source.size} with {sha256} for {self._wish.path}"
             )
         return delivered(receipt, session.plan, there=there, resumed=resumed, sent=self._sent, upload_id=session.id)
 
@@ -256,7 +265,7 @@ class Uploader:
         """The error with what is safe, for the person who reads it."""
         safe = len(self._journal.parts(self._key))
         error.facts.update(upload_id=entry.id, parts=entry.parts, parts_present=safe)
-        gone = isinstance(error, Refused) and error.status == 404  # the service forgot the upload, and its parts with it
+        gone = isinstance(error, Refused) and error.is_absence  # the service forgot the upload, and its parts with it
         if safe and not gone:
             error.args = (f"{error}. {safe} of {entry.parts} parts are safe on the server; run the task again to continue",)
         return error

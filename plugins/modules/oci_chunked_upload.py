@@ -167,6 +167,11 @@ upload_id:
   returned: success, and failure in mid-upload
   type: str
   sample: 6f1d0c0de5d94d6ab7b6e3f7c1b3a9e2
+request_id:
+  description: Id of the request that the service refused, as its log has it.
+  returned: failure, when the service answered
+  type: str
+  sample: 5da8c8e2e9a4453d
 part_size:
   description: Bytes of a part as it is sent; the last one may be smaller.
   returned: success

@@ -246,7 +246,7 @@ def test_a_service_or_proxy_in_trouble_may_recover(status: int) -> None:
 
 
 def test_a_refused_head_has_no_words_but_its_status(serve: Serve) -> None:
-    error = refusal(serve(Reply(404, headers={"X-Request-Id": "r-9"})), "HEAD")
+    error = refusal(serve(problem(404, "not-found")._replace(headers={"X-Request-Id": "r-9"})), "HEAD")
     assert str(error).endswith("answers HEAD with HTTP 404, request r-9")
 
 

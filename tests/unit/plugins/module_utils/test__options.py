@@ -7,13 +7,14 @@ from __future__ import annotations
 import base64
 import os
 import signal
+import threading
 import typing as t
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.bigfile.oci.plugins.module_utils import _options
-from ansible_collections.bigfile.oci.plugins.module_utils._errors import Interrupted, OptionError, Unreachable
+from ansible_collections.bigfile.oci.plugins.module_utils._errors import DeadlineReached, Interrupted, OptionError, Unreachable
 from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.tiny_service import Reply, TinyService, closed_port
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -46,10 +47,13 @@ def service(**params: t.Any) -> tuple[_options.Service, Module]:
 def quick_and_orderly(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[None]:
     """No jitter, and the signals as they were."""
     monkeypatch.setattr(_options.random, "random", lambda: 0.0)
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
+    timer = signal.getitimer(signal.ITIMER_REAL)
     yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    signal.setitimer(signal.ITIMER_REAL, *timer)
 
 
 # Keys and sizes
@@ -133,6 +137,12 @@ def test_a_signal_ends_the_run_in_an_orderly_way(number: signal.Signals) -> None
     service()
     with pytest.raises(Interrupted, match=f"ended by {number.name}"):
         signal.raise_signal(number)
+
+
+def test_a_deadline_ends_a_run_that_looks_at_no_clock() -> None:
+    service(deadline=0.2)
+    with pytest.raises(DeadlineReached, match=r"^the deadline of 0.2 seconds is reached$"):
+        threading.Event().wait(60)
 
 
 # The journal
