@@ -21,11 +21,12 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ._connection import Connection
-from ._errors import Interrupted, OptionError
+from ._errors import Interrupted, OptionError, UploadError
 from ._file_upload import FileUpload
 from ._http import REQUESTS_IMPORT_ERROR
 from ._journal import PICKLEDB_IMPORT_ERROR, Journal
 from ._pace import Run
+from ._progress import Progress
 from ._retry import Policy, persist
 from ._sealed.cipher import CRYPTO_IMPORT_ERROR, KEY_SIZE
 from ._source import FILECHUNKIO_IMPORT_ERROR
@@ -89,7 +90,7 @@ class Service(t.NamedTuple):
     persist: t.Callable[[t.Callable[[], t.Any]], t.Any]
 
 
-def service(module: AnsibleModule) -> Service:
+def service(module: AnsibleModule, progress: Progress | None = None) -> Service:
     """What the connection options of ``module`` lead to; from now on signals end the run in an orderly way.
 
     :raises OptionError: when they cannot be meant.
@@ -103,12 +104,20 @@ def service(module: AnsibleModule) -> Service:
         if params[name] and not os.access(params[name], os.R_OK):
             raise OptionError(f"{name}: {params[name]} does not exist on this host or cannot be read")
     run = Run(params["deadline"])
+    progress = progress or Progress()
     _end_on_signals()
     policy = Policy(retries=max(0, params["retries"]))
 
+    def noted(error: UploadError) -> None:
+        module.debug(str(error))
+        progress.retrying(str(error))
+
     def persistently(action: t.Callable[[], t.Any]) -> t.Any:
         patience = policy if client.reached else policy._replace(retries=min(policy.retries, PATIENCE_AT_FIRST))
-        return persist(action, policy=patience, wait=run.wait, random=random.random, noted=lambda error: module.debug(str(error)))
+        try:
+            return persist(action, policy=patience, wait=run.wait, random=random.random, noted=noted)
+        finally:
+            progress.passed()
 
     names = [name for name in Connection._fields if name != "public_key"]
     pinned = params["assembler_public_key"]

@@ -12,6 +12,7 @@ from ansible_collections.bigfile.oci.plugins.module_utils import _entry
 from ansible_collections.bigfile.oci.plugins.module_utils._entry import Entry
 from ansible_collections.bigfile.oci.plugins.module_utils._pending import pending
 from ansible_collections.bigfile.oci.plugins.module_utils._plan import Plan
+from ansible_collections.bigfile.oci.plugins.module_utils._watch import Seen
 from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.doubles import MemoryJournal, MemoryService
 
 MiB = 1 << 20
@@ -21,6 +22,7 @@ class World:
     def __init__(self) -> None:
         self.service = MemoryService()
         self.journal = MemoryJournal()
+        self.runs: dict[str, Seen] = {}
 
     def begin(self, upload_id: str, path: str = "b.dmp", **names: str) -> Entry:
         return _entry.new(
@@ -34,7 +36,7 @@ class World:
         )
 
     def tell(self, *paths: str) -> list[dict[str, t.Any]]:
-        return pending(self.service, self.journal, *(paths or (None,)))  # type: ignore[arg-type]
+        return pending(self.service, self.journal, *(paths or (None,)), runs=self.runs)  # type: ignore[arg-type]
 
 
 @pytest.fixture
