@@ -43,9 +43,9 @@ TERMINAL = sys.stderr.isatty()
 """Looked up when this file is loaded, as the control node's main process does. Its workers, in which tasks run, have no terminal."""
 
 WATCH = "BIGFILE_WATCH"
-FILE = '~/.local/state/bigfile.oci/watch-"$id"'
-LOOK = f'id={{}}; touch -c {FILE} && cat "$(cat {FILE})"'
-END = f'id={{}}; rm {FILE} 2>/dev/null || {{ mkdir -p -m 700 ~/.local/state/bigfile.oci && : >{FILE}; }}'
+FOLDER = "~/.local/state/bigfile.oci"
+LOOK = f'f={FOLDER}/watch-%s; touch -c "$f" && cat "$(cat "$f")"'
+END = f'f={FOLDER}/watch-%s; rm "$f" 2>/dev/null || {{ mkdir -p -m 700 {FOLDER} && : >"$f"; }}'
 """A run that has not come to make its watch file finds one there, and ends."""
 
 
@@ -168,7 +168,7 @@ class Follower(threading.Thread):
             if self._parent() != self._family:  # the control node's main process was killed
                 self.end()
                 return
-            self._hear(read(self._ask(LOOK.format(self._watch_id))))
+            self._hear(read(self._ask(LOOK % self._watch_id)))
 
     def _hear(self, record: Record | None) -> None:
         with self._speaking:
@@ -184,7 +184,7 @@ class Follower(threading.Thread):
 
     def end(self) -> None:
         """Tell the run to end."""
-        self._ask(END.format(self._watch_id))
+        self._ask(END % self._watch_id)
 
     def stop(self) -> None:
         """Look no more. What is said holds a lock that all workers share, so no word may be under way when this one goes."""

@@ -109,10 +109,12 @@ def read(text: str) -> Record | None:
         record = Record(**json.loads(text))
         datetime.timedelta(seconds=record.seconds_left or 0)
         datetime.datetime.fromtimestamp(record.updated, datetime.timezone.utc)
-    except (ArithmeticError, OSError, TypeError, ValueError):
+    except (ArithmeticError, OSError, RecursionError, TypeError, ValueError):
         return None
     for name, value in record._asdict().items():
         if not (type(value) is type(getattr(_SAMPLE, name)) or (value is None and name in _MAY_BE_MISSING)):
+            return None
+        if isinstance(value, int) and not 0 <= value < 1 << 63:
             return None
     clean = {name: _printable(value) for name, value in record._asdict().items() if isinstance(value, str)}
     return record._replace(**clean)
