@@ -49,20 +49,21 @@ END = f'f={FOLDER}/watch-%s; rm "$f" 2>/dev/null || {{ mkdir -p -m 700 {FOLDER} 
 """A run that has not come to make its watch file finds one there, and ends."""
 
 
-class ActionModule(NormalActionModule):  # type: ignore[misc]
+class ActionModule(NormalActionModule):
     """The module, with lines on standard error."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         wanted = str(self._task.args.get("progress", "auto")).lower()
-        if wanted != "auto" and not boolean(wanted, strict=False) or self._task.check_mode or self._task.async_val:
-            return super().run(tmp, task_vars)
-        with self._followed(self._speaker(wanted, task_vars or {})):
-            return super().run(tmp, task_vars)
+        unwanted = wanted != "auto" and not boolean(wanted, strict=False)
+        alone = unwanted or self._task.check_mode or self._task.async_val
+        with contextlib.nullcontext() if alone else self._followed(self._speaker(wanted, task_vars or {})):
+            result: dict[str, t.Any] = super().run(tmp, task_vars)  # type: ignore[no-untyped-call]
+        return result
 
     def _speaker(self, wanted: str, task_vars: dict[str, t.Any]) -> t.Callable[[Record], None] | None:
         """What says a line; None when nothing is to be said."""
         named = not self._task.no_log
-        if wanted == "auto" and (C.DEFAULT_STDOUT_CALLBACK in MACHINES or not named):
+        if wanted == "auto" and (C.config.get_config_value("DEFAULT_STDOUT_CALLBACK") in MACHINES or not named):
             return None
         host = task_vars.get("inventory_hostname", "")
         if self._task.delegate_to:
@@ -195,5 +196,5 @@ class Follower(threading.Thread):
 
 def say(record: Record, host: str, *, named: bool) -> None:
     """One line on standard error, whole whatever other hosts say; standard output belongs to the callback."""
-    color = C.COLOR_WARN if record.state == "retrying" else None
+    color = C.config.get_config_value("COLOR_WARN") if record.state == "retrying" else None
     Display().display(f"{record.state}: [{host}] => {record.text(named=named)}", color=color, stderr=True)

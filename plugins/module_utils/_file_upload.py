@@ -153,7 +153,10 @@ class FileUpload:
                 return None
             raise
         if "Content-Length" not in answer.headers:
-            raise Refused(f"the answer to {answer.request} has no Content-Length", status=answer.status)
+            raise Refused(
+                f"the answer to {answer.request} has no Content-Length; something else than the service may answer there",
+                status=answer.status,
+            )
         return {
             "path": path,
             "size": int(answer.headers["Content-Length"]),

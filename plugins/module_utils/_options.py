@@ -102,7 +102,7 @@ def service(module: AnsibleModule, progress: Progress | None = None) -> Service:
             raise OptionError(f"{name} is a number of seconds above 0, not {value:g}")
     for name in ("ca_path", "client_cert", "client_key"):
         if params[name] and not os.access(params[name], os.R_OK):
-            raise OptionError(f"{name}: {params[name]} does not exist on this host or cannot be read")
+            raise OptionError(f"{name}: {params[name]} does not exist on this host or cannot be read; give a file that this user can read")
     run = Run(params["deadline"])
     progress = progress or Progress()
     _end_on_signals()
@@ -152,7 +152,7 @@ def key_bytes(option: str, text: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise OptionError(f"{option} is not base64") from error
+        raise OptionError(f"{option} is not base64; it takes {KEY_SIZE} bytes in that form") from error
     if len(key) != KEY_SIZE:
         raise OptionError(f"{option} is base64 of {len(key)} bytes; it takes {KEY_SIZE}")
     return key

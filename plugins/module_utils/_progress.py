@@ -106,18 +106,20 @@ _MAY_BE_MISSING = {"seconds_left", "reason"}
 def read(text: str) -> Record | None:
     """A record, without anything that a terminal could obey; None when it is not one, as when it is being written."""
     try:
-        record = Record(**json.loads(text))
+        members: dict[str, t.Any] = {
+            name: _printable(value) if isinstance(value, str) else value for name, value in dict(json.loads(text)).items()
+        }
+        record = Record(**members)
         datetime.timedelta(seconds=record.seconds_left or 0)
         datetime.datetime.fromtimestamp(record.updated, datetime.timezone.utc)
     except (ArithmeticError, OSError, RecursionError, TypeError, ValueError):
         return None
-    for name, value in record._asdict().items():
+    for name, value in members.items():
         if not (type(value) is type(getattr(_SAMPLE, name)) or (value is None and name in _MAY_BE_MISSING)):
             return None
         if isinstance(value, int) and not 0 <= value < 1 << 63:
             return None
-    clean = {name: _printable(value) for name, value in record._asdict().items() if isinstance(value, str)}
-    return record._replace(**clean)
+    return record
 
 
 def _printable(text: str) -> str:

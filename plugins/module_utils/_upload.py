@@ -56,7 +56,7 @@ class Uploader:
         rate_limit: RateLimit | None = None,
         random: t.Callable[[int], bytes] = os.urandom,
         progress: Progress | None = None,
-        watched: t.Callable[[str], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+        watched: t.Callable[[str], contextlib.AbstractContextManager[t.Any]] = contextlib.nullcontext,
     ) -> None:
         self._wish = wish
         self._source = source
@@ -262,7 +262,8 @@ class Uploader:
         """The service's receipt, compared with ours."""
         if (receipt["size"], receipt["sha256"]) != (self._source.size, sha256):
             raise UploadError(
-                f"the service published {receipt['size']} bytes with SHA-256 {receipt['sha256']}, the source has {self._source.size} with {sha256}"
+                f"the service published {receipt['size']} bytes with SHA-256 {receipt['sha256']}, the source has {self._source.size} with {sha256}; "
+                "run the task again, which sends it anew"
             )
         return delivered(receipt, session.plan, there=there, resumed=resumed, sent=self._sent, upload_id=session.id)
 

@@ -185,7 +185,9 @@ def look(pattern: str) -> dict[str, Seen]:
                 record = _progress.read(file.read())
             if record is not None:
                 fresh = time.time() - os.stat(path).st_mtime < STALE
-                found[path[len(before) : len(path) - len(after)]] = Seen(record, fresh and record.state != "ended" and _is_alive(record.pid))
+                found[path[len(before) : len(path) - len(after)]] = Seen(
+                    record, fresh and record.state != "ended" and _is_alive(record.pid)
+                )
     return found
 
 

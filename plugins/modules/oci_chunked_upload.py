@@ -288,7 +288,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     service = _options.service(module, progress)
     journal = _options.journal(module)
 
-    def watched(key: str) -> Watch:
+    def watched(key: str) -> contextlib.AbstractContextManager[t.Any]:
+        if module.check_mode:
+            return contextlib.nullcontext()
         return Watch(progress, journal.beside(key, "progress"), watch_id=os.environ.get("BIGFILE_WATCH"))
 
     if source is None:
@@ -304,7 +306,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
             persist=service.persist,
             rate_limit=limit,
             progress=progress,
-            watched=contextlib.nullcontext if module.check_mode else watched,
+            watched=watched,
         )
         outcome = uploader.present()
     return result(outcome, url=service.client.url(wanted.path), duration=service.run.elapsed())

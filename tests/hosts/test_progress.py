@@ -11,12 +11,13 @@ import typing as t
 
 import pytest
 
-from ..integration.conftest import Service
+from ansible_collections.bigfile.oci.tests.integration.conftest import Service
+
 from .conftest import CLIENT, Control
 from .machines import Host
 
 SOURCE = "/home/opc/followed.dmp"
-LINE = re.compile(r"^sending: \[uploader\] => followed\.dmp: \d+ %, [\d.]+ MiB of 64\.0 MiB, \d+ of 8 parts", re.MULTILINE)
+LINE = re.compile(r"^sending: \[uploader\] => followed\.dmp: \d+ %, [\d.]+ MiB of 64\.0 MiB, \d+ of 9 parts", re.MULTILINE)
 
 
 @pytest.fixture

@@ -306,7 +306,13 @@ def test_a_run_with_become_is_followed_too(control: Control, service: Service, s
         stand_in.write_text(STAND_IN)
         stand_in.chmod(0o755)
         program = str(stand_in)
-    become = {"become": True, "become_method": "ansible.builtin.su", "become_user": getpass.getuser(), "become_flags": "-m", "become_exe": program}
+    become = {
+        "become": True,
+        "become_method": "ansible.builtin.su",
+        "become_user": getpass.getuser(),
+        "become_flags": "-m",
+        "become_exe": program,
+    }
     done = control.played([{**upload(source), **become}], "-vvv", ANSIBLE_BECOME_ALLOW_SAME_USER="true")
     assert len(done.lines) >= 3
     assert f"{program} -m" in done.out and "BECOME-SUCCESS" in done.out, "else it became nobody"
@@ -317,9 +323,7 @@ def test_a_run_with_become_is_followed_too(control: Control, service: Service, s
 # From outside
 
 
-def test_the_info_module_tells_of_a_run_under_way_and_of_one_that_died(
-    client: Client, service: Service, source: Path
-) -> None:
+def test_the_info_module_tells_of_a_run_under_way_and_of_one_that_died(client: Client, service: Service, source: Path) -> None:
     process = client.start(src=str(source), part_size="5M", rate_limit="4M")
     client.until_noted(3)
     time.sleep(2)
@@ -376,4 +380,3 @@ def test_the_playbook_in_the_documentation_follows_an_upload_in_the_background(
     assert done.code == 0, done.out + done.error
     assert re.search(rf'"{source.name}: \d+ %, ', done.out), done.out
     assert sha256_of(service.root / source.name) == sha256_of(source)
-
