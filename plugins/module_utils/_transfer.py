@@ -35,7 +35,10 @@ PAUSE_MOST = 15.0
 POLL_FIRST, POLL_MOST = 0.02, 0.2
 """Seconds between two looks at a stitching; the service itself waits with its answer until the end, or for a second."""
 
-MISMATCH = "what arrived is not what its SHA-256 names: the source changed while it was read; nothing was published. Run again when nobody writes to it, which begins anew"
+MISMATCH = (
+    "what arrived is not what its SHA-256 names: the source changed while it was read; nothing was published. "
+    "Run again when nobody writes to it, which begins anew"
+)
 
 Upload = dict[str, t.Any]
 """An upload as the service tells of it, see docs/protocol.md."""
@@ -189,7 +192,7 @@ def _raise_lasting(problem: dict[str, t.Any]) -> None:
         raise SourceChanged(MISMATCH)
     if problem and name != "parts-damaged" and not problem.get("retryable"):
         raise Refused(
-            f"stitching failed: {problem.get('detail')}; run the task again when that is mended",
+            f"stitching failed: {problem.get('detail')}",
             status=int(problem.get("status", 500)),
             problem=name,
         )

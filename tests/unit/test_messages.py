@@ -34,6 +34,7 @@ SAYS_ENOUGH = {
     "{base} says: {members.get('detail') or members.get('title') or name} (HTTP {answer.status_code}, request {members.get('request_id')})": (
         "the service says what to do, see docs/protocol.md"
     ),
+    "stitching failed: {problem.get('detail')}": "the service says what to do; what is safe is said after it",
     "ended by {signal.Signals(number).name}": "whoever ended it knows; what is safe is said after it",
     "the run was ended": "the other threads of a run that ended for a reason that is told",
     "the deadline of {self._deadline} seconds is reached": "the user's own wish; what is safe is said after it",
