@@ -50,7 +50,7 @@ class Terminal:
         try:
             for _second in range(120):
                 time.sleep(1)
-                if "db3 " in self.screen():
+                if re.search(r"^db3 +: ok=", self.call("capture-pane", "-p"), re.MULTILINE):
                     time.sleep(1)
                     return self.screen()
         finally:

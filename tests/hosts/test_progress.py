@@ -43,10 +43,8 @@ def follow(control: Control, service: Service, rate: str, **keywords: t.Any) -> 
 
 
 def modules(host: Host) -> str:
-    """Processes of the module on a host."""
-    return host.call("pgrep -af '[A]nsiballZ|BIGFILE_[W]ATCH|wrapped_[m]odule|ansible_[m]odule' | grep -v pgrep", check=False) + host.call(
-        "grep -lz BIGFILE_WATCH= /proc/[0-9]*/environ 2>/dev/null", check=False
-    )
+    """Processes of the module on a host. (Sudo tells this very command in its environment, so the command must not find itself.)"""
+    return host.call("grep -lzE '^BIGFILE_[W]ATCH=' /proc/[0-9]*/environ 2>/dev/null", check=False)
 
 
 def until(condition: t.Callable[[], bool], seconds: float = 60) -> None:
