@@ -49,12 +49,17 @@ class Message(t.NamedTuple):
     text: str
 
 
+def shown(part: ast.expr) -> str:
+    """What is filled in, between braces."""
+    return f"{{{ast.unparse(part.value) if isinstance(part, ast.FormattedValue) else '?'}}}"
+
+
 def written(node: ast.expr, known: dict[str, list[str]]) -> list[str]:
     """The texts that an expression may be; names are looked up among those of the file."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return [node.value]
     if isinstance(node, ast.JoinedStr):
-        return ["".join(part.value if isinstance(part, ast.Constant) else f"{{{ast.unparse(part.value)}}}" for part in node.values)]  # type: ignore[attr-defined, misc]
+        return ["".join(ast.literal_eval(part) if isinstance(part, ast.Constant) else shown(part) for part in node.values)]
     return known.get(ast.unparse(node), [])
 
 
