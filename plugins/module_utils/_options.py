@@ -22,11 +22,12 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ._connection import Connection
-from ._errors import Interrupted, OptionError
+from ._errors import Interrupted, OptionError, UploadError
 from ._file_upload import FileUpload
 from ._http import REQUESTS_IMPORT_ERROR
 from ._journal import PICKLEDB_IMPORT_ERROR, Journal
 from ._pace import Run, deadline_reached
+from ._progress import Progress
 from ._retry import Policy, persist
 from ._sealed.cipher import CRYPTO_IMPORT_ERROR, KEY_SIZE
 from ._source import FILECHUNKIO_IMPORT_ERROR
@@ -95,7 +96,7 @@ class Service(t.NamedTuple):
     persist: t.Callable[[t.Callable[[], t.Any]], t.Any]
 
 
-def service(module: AnsibleModule) -> Service:
+def service(module: AnsibleModule, progress: Progress | None = None) -> Service:
     """What the connection options of ``module`` lead to; from now on signals end the run in an orderly way.
 
     :raises OptionError: when they cannot be meant.
@@ -107,15 +108,23 @@ def service(module: AnsibleModule) -> Service:
             raise OptionError(f"{name} is a number of seconds above 0, not {value:g}")
     for name in ("ca_path", "client_cert", "client_key"):
         if params[name] and not os.access(params[name], os.R_OK):
-            raise OptionError(f"{name}: {params[name]} does not exist on this host or cannot be read")
+            raise OptionError(f"{name}: {params[name]} does not exist on this host or cannot be read; give a file that this user can read")
     run = Run(params["deadline"])
+    progress = progress or Progress()
     _end_on_signals()
     _end_in_time(params["deadline"])
     policy = Policy(retries=max(0, params["retries"]))
 
+    def noted(error: UploadError) -> None:
+        module.debug(str(error))
+        progress.retrying(str(error))
+
     def persistently(action: t.Callable[[], t.Any]) -> t.Any:
         patience = policy if client.reached else policy._replace(retries=min(policy.retries, PATIENCE_AT_FIRST))
-        return persist(action, policy=patience, wait=run.wait, random=random.random, noted=lambda error: module.debug(str(error)))
+        try:
+            return persist(action, policy=patience, wait=run.wait, random=random.random, noted=noted)
+        finally:
+            progress.passed()
 
     names = [name for name in Connection._fields if name != "public_key"]
     pinned = params["assembler_public_key"]
@@ -161,7 +170,7 @@ def key_bytes(option: str, text: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise OptionError(f"{option} is not base64") from error
+        raise OptionError(f"{option} is not base64; it takes {KEY_SIZE} bytes in that form") from error
     if len(key) != KEY_SIZE:
         raise OptionError(f"{option} is base64 of {len(key)} bytes; it takes {KEY_SIZE}")
     return key

@@ -21,6 +21,7 @@ from ._entry import Entry, Session
 from ._errors import Damaged, Refused, SourceChanged, Untrusted, UploadError
 from ._names import journal_key, source_reference
 from ._outcome import Facts, Outcome, delivered, described
+from ._progress import Progress
 from ._resume import Resume
 from ._sealed.cipher import SCHEME
 from ._transfer import MISMATCH, Transfer, Upload
@@ -40,6 +41,7 @@ class Uploader:
 
     :param persist: tries an action again while its errors are transient, see :mod:`_retry`
     :param random: draws so many random bytes: keys and ids
+    :param watched: goes around the run, given its place in the journal, see :mod:`_watch`
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Uploader:
         persist: t.Callable[[t.Callable[[], t.Any]], t.Any],
         rate_limit: RateLimit | None = None,
         random: t.Callable[[int], bytes] = os.urandom,
+        progress: Progress | None = None,
+        watched: t.Callable[[str], contextlib.AbstractContextManager[t.Any]] = contextlib.nullcontext,
     ) -> None:
         self._wish = wish
         self._source = source
@@ -62,6 +66,9 @@ class Uploader:
         self._persist = persist
         self._rate_limit = rate_limit
         self._random = random
+        self._progress = progress or Progress()
+        self._progress.about(wish.path, source.path, service.base, source.size)
+        self._watched = watched
         self._key = journal_key(source.path, service.base, wish.path)
         self._resume = Resume(wish, key=self._key, source=source, journal=journal, service=service)
         self._sent: list[Part] = []
@@ -71,7 +78,7 @@ class Uploader:
 
         :raises UploadError: when it does not; what was acknowledged until then serves the next run, unless the source changed.
         """
-        with self._journal.claim(self._key), self._doubted_digest():
+        with self._journal.claim(self._key), self._watched(self._key), self._doubted_digest():
             there = self._service.file(self._wish.path)
             if there is not None and (not self._wish.force or self._is_same(there)):
                 return self._settled(there)
@@ -112,7 +119,12 @@ class Uploader:
         return self._journal.digest(self._source.path, self._source.identity)
 
     def _computed(self) -> str:
-        return self._source.sha256(lambda done: self._run.check())
+        self._progress.hashing()
+        return self._source.sha256(self._hashed)
+
+    def _hashed(self, done: int) -> None:
+        self._run.check()
+        self._progress.hashed(done)
 
     def _settled(self, there: Facts) -> Outcome:
         """The file is there as wanted, or is to be left alone; at most its mode is to change."""
@@ -176,6 +188,7 @@ class Uploader:
             acknowledged=self._note,
             reader=reader,
             rate_limit=self._rate_limit,
+            progress=self._progress,
         )
 
     def _note(self, part: Part) -> None:
@@ -188,6 +201,7 @@ class Uploader:
         transfer = self._transfer(session)
         sha256 = self._digest()
         part = session.plan.part(1)
+        self._progress.sending(session.plan, [])
         headers = session.file_headers(sha256, self._wish.mode, overwrite=self._wish.force)
         try:
             receipt = self._service.put_file(self._wish.path, headers, lambda: transfer.checked_body(part))
@@ -235,7 +249,7 @@ class Uploader:
         known = self._remembered()
         if known is not None:
             return None, lambda: known
-        running = RunningDigest(self._source, self._run.check)
+        running = RunningDigest(self._source, self._hashed)
         return running, lambda: self._noted(running.hexdigest())
 
     def _noted(self, sha256: str) -> str:
@@ -257,7 +271,8 @@ class Uploader:
         if (receipt["path"], receipt["size"], receipt["sha256"]) != (self._wish.path, self._source.size, sha256):
             raise UploadError(
                 f"the service published {receipt['size']} bytes with SHA-256 {receipt['sha256']} as {receipt['path']}, "
-                f"the source has {self._source.size} with {sha256} for {self._wish.path}"
+                f"the source has {self._source.size} with {sha256} for {self._wish.path}; "
+                "run the task again, which sends it anew"
             )
         return delivered(receipt, session.plan, there=there, resumed=resumed, sent=self._sent, upload_id=session.id)
 

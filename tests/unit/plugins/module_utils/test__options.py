@@ -72,7 +72,7 @@ def test_a_key_of_another_length_is_told_by_its_length(size: int) -> None:
 
 @pytest.mark.parametrize("text", [KEY[:-1], KEY + "\n", "-" * 44, "ü" * 44, f" {KEY}", bytes(32).hex()[:-1]])
 def test_what_is_no_base64_is_told_without_showing_it(text: str) -> None:
-    with pytest.raises(OptionError, match=r"^encryption_key is not base64$"):
+    with pytest.raises(OptionError, match=r"^encryption_key is not base64; it takes 32 bytes"):
         _options.key_bytes("encryption_key", text)
 
 
@@ -108,12 +108,14 @@ def test_a_time_is_above_zero(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("name", ["ca_path", "client_cert", "client_key"])
 def test_a_file_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=rf"^{name}: .* does not exist on this host or cannot be read$"):
+    with pytest.raises(
+        OptionError, match=rf"^{name}: .* does not exist on this host or cannot be read; give a file that this user can read$"
+    ):
         service(**{name: str(tmp_path / "none.pem")})
 
 
 def test_a_pinned_key_is_32_bytes() -> None:
-    with pytest.raises(OptionError, match=r"^assembler_public_key is not base64$"):
+    with pytest.raises(OptionError, match=r"^assembler_public_key is not base64; it takes 32 bytes"):
         service(assembler_public_key="?")
 
 
