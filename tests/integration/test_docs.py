@@ -1,0 +1,217 @@
+"""What the pages tell their readers to do, done: in the order of the page, section by section.
+
+A yaml or ini block is written to the file that its first line names; a sh block is run by bash in the folder of these files. What is
+different from the reader's hosts is said here and nowhere else:
+
+- STAND_INS are replaced in every block: addresses, and folders that only root could make.
+- The inventory ``stand-ins.yml`` makes this machine of every host: a local connection, no becoming another user, the role as a plain process.
+- Passwords come from the environment.
+- ``tests/integration/programs`` has programs in place of a database's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from .conftest import ROOT, MiB, free_port, make_file, secret, sha256_of
+from .galaxy import Galaxy
+from .test_roundtrip_ansible import BIN, collections_path
+
+PAGES = ("README.md", "docs/getting-started.md", "docs/cookbook.md")
+PROGRAMS = ROOT / "tests" / "integration" / "programs"
+
+
+class Block(t.NamedTuple):
+    """A fenced block of a page."""
+
+    section: str
+    language: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        """The name that its first line gives it."""
+        named = re.match(r"# ([\w./-]+)\n", self.text)
+        assert named, f"which file is this?\n{self.text}"
+        return named[1]
+
+
+def blocks(page: str) -> list[Block]:
+    """All that is to be written or run, in its order."""
+    tokens = MarkdownIt("commonmark").parse((ROOT / page).read_text())
+    found, section = [], ""
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        if before and before.type == "heading_open" and before.tag in ("h1", "h2"):
+            section = token.content
+        if token.type == "fence" and token.info in ("yaml", "ini", "sh"):
+            found.append(Block(section, token.info, token.content))
+    return found
+
+
+SECTIONS = [(page, section) for page in PAGES for section in dict.fromkeys(block.section for block in blocks(page))]
+
+
+class Reader:
+    """Somebody with a page, a folder and a few files to upload."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.u01 = folder / "u01"
+        self.here = folder / "here"
+        self.root = folder / "service"
+        self.password = secret(secrets.token_urlsafe(18))
+        ports = {"service": free_port(), "quickstart": free_port()}
+        self.stand_ins = {
+            "https://db1.example:8443": f"https://127.0.0.1:{ports['service']}",
+            "localhost:8443": f"127.0.0.1:{ports['service']}",
+            "0.0.0.0": "127.0.0.1",
+            "127.0.0.1:18443": f"127.0.0.1:{ports['quickstart']}",
+            "/u01/": f"{self.u01}/",
+            "/etc/pki/": f"{folder}/pki/",
+        }
+        for name in ("here/build", "u01/exports", "u01/backup", "u01/checkpoints", "pki", "home"):
+            (folder / name).mkdir(parents=True)
+        make_file(self.u01 / "exports" / "sales.dmp", 20 * MiB, seed=1)
+        make_file(self.u01 / "exports" / "archive.dmp", 100 * MiB, seed=2)
+        make_file(self.here / "build" / "weights.safetensors", 30 * MiB, seed=3)
+        for number in (1, 2, 3):
+            make_file(self.u01 / "checkpoints" / f"gpu0{number}.safetensors", 20 * MiB, seed=10 + number)
+        stand_ins = {
+            "vars": {
+                "ansible_connection": "local",
+                "ansible_become": False,
+                "ansible_python_interpreter": sys.executable,
+                "vault_dba_password": "{{ lookup('ansible.builtin.env', 'VAULT_DBA_PASSWORD') }}",
+                "oracle_assembler_manager": "process",
+                "oracle_assembler_root": str(self.root),
+                "oracle_assembler_port": ports["service"],
+                "quickstart_port": ports["quickstart"],
+            },
+            "hosts": {"localhost": {}, "db1": {}, "exporter": {}},
+        }
+        (folder / "stand-ins.yml").write_text(json.dumps({"all": stand_ins}))
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": os.pathsep.join([str(PROGRAMS), str(BIN), os.environ["PATH"]]),
+            "HOME": str(self.folder / "home"),
+            "ANSIBLE_HOME": str(self.folder / "home" / ".ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": collections_path(),
+            "ANSIBLE_INVENTORY": f"{self.here / 'inventory.yml'},{self.folder / 'stand-ins.yml'}",
+            "ANSIBLE_NOCOLOR": "1",
+            "VAULT_DBA_PASSWORD": self.password,
+            "BIGFILE_PASSWORD": self.password,
+            "EXPORTS": str(self.u01 / "exports"),
+            "DUMPS": str(self.u01 / "uploads" / "dba" / "dumps"),
+        }
+
+    def here_it_is(self, text: str) -> str:
+        for theirs, ours in self.stand_ins.items():
+            text = text.replace(theirs, ours)
+        return text
+
+    def follow(self, todo: t.Iterable[Block], **environment: str) -> str:
+        """Write and run the blocks; what the commands said."""
+        said = ""
+        for block in todo:
+            text = self.here_it_is(block.text)
+            if block.language == "sh":
+                said += self.run(text, **environment)
+            else:
+                file = self.here / block.file
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(text)
+        return said
+
+    def run(self, script: str, **environment: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.here,
+            env={**self.environment(), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}"
+        return done.stdout
+
+    def digests(self, *folders: Path) -> dict[str, str]:
+        """SHA-256 of all files below the folders, by their names."""
+        return {path.name: sha256_of(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def package(base: Path) -> Path:
+    """The collection as it would be published."""
+    folder = base / "package"
+    subprocess.run([str(BIN / "ansible-galaxy"), "collection", "build", "--output-path", str(folder), str(ROOT)], check=True)
+    return next(folder.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def readers(base: Path) -> t.Iterator[dict[str, Reader]]:
+    found = {page: Reader(base / "docs" / Path(page).stem) for page in PAGES}
+    yield found
+    for reader in found.values():
+        for control in (reader.root / "control", reader.folder / "home/bigfile-oci-quickstart/service/control"):
+            if control.exists():
+                subprocess.run([str(control), "stop"], check=True, timeout=60)
+
+
+def starting_anew(package: Path) -> dict[str, str]:
+    """Variables for a reader who has nothing yet: no collection, no libraries, but a Galaxy, and the ansible-core that we pin."""
+    return {
+        "ANSIBLE_COLLECTIONS_PATH": "",
+        "ANSIBLE_INVENTORY": "",
+        "PIP_CONSTRAINT": str(ROOT / "tests" / "requirements" / "ansible.txt"),
+    }
+
+
+@pytest.mark.parametrize(("page", "section"), SECTIONS)
+def test_what_the_page_says_works(readers: dict[str, Reader], package: Path, page: str, section: str) -> None:
+    reader = readers[page]
+    todo = [block for block in blocks(page) if block.section == section]
+    if page == "docs/getting-started.md":
+        with Galaxy(package) as galaxy:
+            said = reader.follow(todo, **starting_anew(package), ANSIBLE_GALAXY_SERVER=galaxy.url)
+    else:
+        said = reader.follow(todo)
+    for word in EXPECTED.get(section, ()):
+        assert re.search(word, said), said
+    sources = reader.digests(reader.u01 / "exports", reader.u01 / "backup", reader.u01 / "checkpoints", reader.here / "build")
+    published = reader.digests(reader.u01 / "uploads")
+    assert published.items() <= sources.items()
+
+
+EXPECTED = {
+    "Interrupt it": [r"Not done", r'"resumed": true'],
+    "An RMAN backup set, in a loop": [r"3 of 3 pieces were new", r"3 of 6 pieces were new"],
+    "Model weights, from a pipeline": [r"models/weights\.safetensors: 31457280 bytes, SHA-256 [0-9a-f]{64}"],
+    "After a night that was too short": [r"The next night continues", r"[1-9]\d* of 20 parts were there"],
+    "Many hosts, one line": [r"gpu03\s+: ok=1\s+changed=1"],
+}
+"""What a section's commands have to say, besides ending well."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_playbook_of_the_page_is_run_by_one_of_its_commands(page: str) -> None:
+    commands = "\n".join(block.text for block in blocks(page) if block.language == "sh")
+    for block in blocks(page):
+        if block.language == "yaml" and isinstance(yaml.safe_load(block.text), list):
+            assert re.search(rf"^ansible-playbook .*\b{re.escape(block.file)}\b", commands, re.MULTILINE), block.file
