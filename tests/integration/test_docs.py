@@ -1,7 +1,7 @@
 """What the pages tell their readers to do, done: in the order of the page, section by section.
 
-A yaml or ini block is written to the file that its first line names; a sh block is run by bash in the folder of these files. What is
-different from the reader's hosts is said here and nowhere else:
+A yaml or ini block is written to the file that its first line names; a sh block is run in the folder of these files, all of a page by one
+bash. What is different from the reader's hosts is said here and nowhere else:
 
 - STAND_INS are replaced in every block: addresses, and folders that only root could make.
 - The inventory ``stand-ins.yml`` makes this machine of every host: a local connection, no becoming another user, the role as a plain process.
@@ -28,7 +28,8 @@ from .conftest import ROOT, MiB, free_port, make_file, secret, sha256_of
 from .galaxy import Galaxy
 from .test_roundtrip_ansible import BIN, collections_path
 
-PAGES = ("README.md", "docs/getting-started.md", "docs/cookbook.md")
+GETTING_STARTED = "docs/getting-started.md"
+PAGES = ("README.md", GETTING_STARTED, "docs/cookbook.md")
 PROGRAMS = ROOT / "tests" / "integration" / "programs"
 
 
@@ -59,7 +60,40 @@ def blocks(page: str) -> list[Block]:
     return found
 
 
+END = "-- all of it went well --"
 SECTIONS = [(page, section) for page in PAGES for section in dict.fromkeys(block.section for block in blocks(page))]
+
+
+class Shell:
+    """A bash that takes one script after the other, and ends at the first command that fails."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.script = folder.parent / "script.sh"
+        self.process = subprocess.Popen(
+            ["bash", "-euo", "pipefail"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, script: str) -> str:
+        """What its commands said; they must all go well."""
+        self.script.write_text(script)
+        stdin, stdout = t.cast(t.IO[str], self.process.stdin), t.cast(t.IO[str], self.process.stdout)
+        stdin.write(f". {self.script} </dev/null\necho {END}\n")
+        stdin.flush()
+        said = ""
+        for line in stdout:
+            if line.rstrip() == END:
+                return said
+            said += line
+        raise AssertionError(f"{script}\n{said}")
+
+    def close(self) -> None:
+        self.process.communicate(timeout=60)
 
 
 class Reader:
@@ -70,6 +104,7 @@ class Reader:
         self.folder = folder
         self.u01 = folder / "u01"
         self.here = folder / "here"
+        self.home = folder / "home"
         self.root = folder / "service"
         self.password = secret(secrets.token_urlsafe(18))
         ports = {"service": free_port(), "quickstart": free_port()}
@@ -77,7 +112,7 @@ class Reader:
             "https://db1.example:8443": f"https://127.0.0.1:{ports['service']}",
             "localhost:8443": f"127.0.0.1:{ports['service']}",
             "0.0.0.0": "127.0.0.1",
-            "127.0.0.1:18443": f"127.0.0.1:{ports['quickstart']}",
+            "18443": str(ports["quickstart"]),
             "/u01/": f"{self.u01}/",
             "/etc/pki/": f"{folder}/pki/",
         }
@@ -97,18 +132,18 @@ class Reader:
                 "oracle_assembler_manager": "process",
                 "oracle_assembler_root": str(self.root),
                 "oracle_assembler_port": ports["service"],
-                "quickstart_port": ports["quickstart"],
             },
             "hosts": {"localhost": {}, "db1": {}, "exporter": {}},
         }
         (folder / "stand-ins.yml").write_text(json.dumps({"all": stand_ins}))
 
     def environment(self) -> dict[str, str]:
+        """What the reader's shell begins with."""
         return {
             **os.environ,
             "PATH": os.pathsep.join([str(PROGRAMS), str(BIN), os.environ["PATH"]]),
-            "HOME": str(self.folder / "home"),
-            "ANSIBLE_HOME": str(self.folder / "home" / ".ansible"),
+            "HOME": str(self.home),
+            "ANSIBLE_HOME": str(self.home / ".ansible"),
             "ANSIBLE_COLLECTIONS_PATH": collections_path(),
             "ANSIBLE_INVENTORY": f"{self.here / 'inventory.yml'},{self.folder / 'stand-ins.yml'}",
             "ANSIBLE_NOCOLOR": "1",
@@ -119,37 +154,23 @@ class Reader:
         }
 
     def here_it_is(self, text: str) -> str:
+        """A block as it is for this reader."""
         for theirs, ours in self.stand_ins.items():
             text = text.replace(theirs, ours)
         return text
 
-    def follow(self, todo: t.Iterable[Block], **environment: str) -> str:
+    def follow(self, todo: t.Iterable[Block], shell: Shell) -> str:
         """Write and run the blocks; what the commands said."""
         said = ""
         for block in todo:
             text = self.here_it_is(block.text)
             if block.language == "sh":
-                said += self.run(text, **environment)
+                said += shell.run(text)
             else:
                 file = self.here / block.file
                 file.parent.mkdir(exist_ok=True)
                 file.write_text(text)
         return said
-
-    def run(self, script: str, **environment: str) -> str:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=self.here,
-            env={**self.environment(), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, f"{script}\n{done.stdout}"
-        return done.stdout
 
     def digests(self, *folders: Path) -> dict[str, str]:
         """SHA-256 of all files below the folders, by their names."""
@@ -157,53 +178,51 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def package(base: Path) -> Path:
-    """The collection as it would be published."""
+def galaxy(base: Path) -> t.Iterator[Galaxy]:
+    """Where ansible-galaxy finds the collection as it would be published."""
     folder = base / "package"
     subprocess.run([str(BIN / "ansible-galaxy"), "collection", "build", "--output-path", str(folder), str(ROOT)], check=True)
-    return next(folder.glob("*.tar.gz"))
+    with Galaxy(next(folder.glob("*.tar.gz"))) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def readers(base: Path) -> t.Iterator[dict[str, Reader]]:
-    found = {page: Reader(base / "docs" / Path(page).stem) for page in PAGES}
+def reader(base: Path) -> t.Iterator[Reader]:
+    found = Reader(base / "docs")
     yield found
-    for reader in found.values():
-        for control in (reader.root / "control", reader.folder / "home/bigfile-oci-quickstart/service/control"):
-            if control.exists():
-                subprocess.run([str(control), "stop"], check=True, timeout=60)
+    for control in (found.root / "control", found.home / "bigfile-oci-quickstart/service/control"):
+        if control.exists():
+            subprocess.run([str(control), "stop"], check=True, timeout=60)
 
 
-def starting_anew(package: Path) -> dict[str, str]:
-    """Variables for a reader who has nothing yet: no collection, no libraries, but a Galaxy, and the ansible-core that we pin."""
-    return {
-        "ANSIBLE_COLLECTIONS_PATH": "",
-        "ANSIBLE_INVENTORY": "",
-        "PIP_CONSTRAINT": str(ROOT / "tests" / "requirements" / "ansible.txt"),
-    }
+@pytest.fixture(scope="module")
+def shells(reader: Reader, galaxy: Galaxy) -> t.Iterator[dict[str, Shell]]:
+    """One for each page."""
+    environment = reader.environment()
+    # Who gets started has nothing yet: no collection, no inventory, no libraries. There is a Galaxy, and the ansible-core that we pin.
+    anew = {name: text for name, text in environment.items() if name not in ("ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_INVENTORY")}
+    anew |= {"ANSIBLE_GALAXY_SERVER": galaxy.url, "PIP_CONSTRAINT": str(ROOT / "tests" / "requirements" / "ansible.txt")}
+    found = {page: Shell(reader.here, anew if page == GETTING_STARTED else environment) for page in PAGES}
+    yield found
+    for shell in found.values():
+        shell.close()
 
 
 @pytest.mark.parametrize(("page", "section"), SECTIONS)
-def test_what_the_page_says_works(readers: dict[str, Reader], package: Path, page: str, section: str) -> None:
-    reader = readers[page]
-    todo = [block for block in blocks(page) if block.section == section]
-    if page == "docs/getting-started.md":
-        with Galaxy(package) as galaxy:
-            said = reader.follow(todo, **starting_anew(package), ANSIBLE_GALAXY_SERVER=galaxy.url)
-    else:
-        said = reader.follow(todo)
+def test_what_the_page_says_works(reader: Reader, shells: dict[str, Shell], page: str, section: str) -> None:
+    said = reader.follow([block for block in blocks(page) if block.section == section], shells[page])
     for word in EXPECTED.get(section, ()):
         assert re.search(word, said), said
     sources = reader.digests(reader.u01 / "exports", reader.u01 / "backup", reader.u01 / "checkpoints", reader.here / "build")
-    published = reader.digests(reader.u01 / "uploads")
-    assert published.items() <= sources.items()
+    assert reader.digests(reader.u01 / "uploads").items() <= sources.items()
 
 
 EXPECTED = {
+    "Upload a file of your own": [r"([0-9a-f]{64}) .*\n\1 "],
     "Interrupt it": [r"Not done", r'"resumed": true'],
     "An RMAN backup set, in a loop": [r"3 of 3 pieces were new", r"3 of 6 pieces were new"],
     "Model weights, from a pipeline": [r"models/weights\.safetensors: 31457280 bytes, SHA-256 [0-9a-f]{64}"],
-    "After a night that was too short": [r"The next night continues", r"[1-9]\d* of 20 parts were there"],
+    "After a night that was too short": [r"The next night continues", r"[1-9]\d* of 21 parts were there"],
     "Many hosts, one line": [r"gpu03\s+: ok=1\s+changed=1"],
 }
 """What a section's commands have to say, besides ending well."""
