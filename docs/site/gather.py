@@ -6,6 +6,7 @@ another page becomes a link inside the site, a link to any other file one to Git
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -54,10 +55,18 @@ def unlisted(index: str, places: t.Iterable[str]) -> str:
     return index.replace(MORE, "\n".join(name for name in names if not re.search(rf"^{name}$", index, re.MULTILINE)))
 
 
+def outdated(pictures: Path) -> list[str]:
+    """The pictures that were not drawn from the text beside them."""
+    texts = {text: hashlib.sha256(text.read_bytes()).hexdigest() for text in sorted(pictures.glob("*.d2"))}
+    return [text.stem for text, digest in texts.items() if digest not in text.with_suffix(".svg").read_text()]
+
+
 def main(root: Path, folder: Path) -> None:
     """Fill the folder with all pages, but for those that antsibull-docs makes."""
+    if old := outdated(root / "docs" / "pictures"):
+        raise SystemExit(f"older than their texts: {', '.join(old)}. Run tests/gates/pictures.")
     shutil.copytree(root / "docs", folder, ignore=shutil.ignore_patterns("*.md", "site", "*.d2"))
-    shutil.copytree(root / "docs" / "site", folder, ignore=shutil.ignore_patterns("*.py"), dirs_exist_ok=True)
+    shutil.copytree(root / "docs" / "site", folder, ignore=shutil.ignore_patterns("*.py", "draw"), dirs_exist_ok=True)
     shutil.copy(root / "docs" / "site" / "conf.py", folder)
     site = pages(root)
     for page, place in site.items():
