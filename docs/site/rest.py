@@ -49,7 +49,12 @@ def _call(method: str, path: str, operation: Schema) -> t.Iterator[str]:
     if "security" not in operation:
         yield "No token is needed.\n"
     rows = [
-        (f"`{one['name']}`", f"{one['in']}{', required' if one['required'] else ''}", _type(one["schema"]), _text(one.get("description", "")))
+        (
+            f"`{one['name']}`",
+            f"{one['in']}{', required' if one['required'] else ''}",
+            _type(one["schema"]),
+            _text(one.get("description", "")),
+        )
         for one in operation.get("parameters", [])
     ]
     if rows:
