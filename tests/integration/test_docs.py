@@ -69,6 +69,7 @@ class Shell:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.script = folder.parent / "script.sh"
+        self.transcript = folder.parent / "transcript.txt"
         self.process = subprocess.Popen(
             ["bash", "-euo", "pipefail"],
             cwd=folder,
@@ -90,6 +91,8 @@ class Shell:
             if line.rstrip() == END:
                 return said
             said += line
+            with self.transcript.open("a") as transcript:
+                transcript.write(line)
         raise AssertionError(f"{script}\n{said}")
 
     def close(self) -> None:
@@ -172,9 +175,9 @@ class Reader:
                 file.write_text(text)
         return said
 
-    def digests(self, *folders: Path) -> dict[str, str]:
-        """SHA-256 of all files below the folders, by their names."""
-        return {path.name: sha256_of(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
+    def digests(self, *folders: Path) -> dict[Path, str]:
+        """SHA-256 of all files below the folders."""
+        return {path: sha256_of(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -208,15 +211,6 @@ def shells(reader: Reader, galaxy: Galaxy) -> t.Iterator[dict[str, Shell]]:
         shell.close()
 
 
-@pytest.mark.parametrize(("page", "section"), SECTIONS)
-def test_what_the_page_says_works(reader: Reader, shells: dict[str, Shell], page: str, section: str) -> None:
-    said = reader.follow([block for block in blocks(page) if block.section == section], shells[page])
-    for word in EXPECTED.get(section, ()):
-        assert re.search(word, said), said
-    sources = reader.digests(reader.u01 / "exports", reader.u01 / "backup", reader.u01 / "checkpoints", reader.here / "build")
-    assert reader.digests(reader.u01 / "uploads").items() <= sources.items()
-
-
 EXPECTED = {
     "Upload a file of your own": [r"([0-9a-f]{64}) .*\n\1 "],
     "Interrupt it": [r"Not done", r'"resumed": true'],
@@ -226,6 +220,29 @@ EXPECTED = {
     "Many hosts, one line": [r"gpu03\s+: ok=1\s+changed=1"],
 }
 """What a section's commands have to say, besides ending well."""
+
+PUBLISHED = {
+    "Use it": ["dumps/sales.dmp", "weights.safetensors"],
+    "A Data Pump export to a database host": ["dumps/sales_01.dmp", "dumps/sales_02.dmp"],
+    "Model weights, from a pipeline": ["models/weights.safetensors"],
+    "Many hosts, one line": [f"checkpoints/gpu0{number}.safetensors" for number in (1, 2, 3)],
+    "After a night that was too short": ["night/archive.dmp"],
+    "Pinning the key of the service": ["pinned/sales_01.dmp"],
+    "The key at the stitch call, and why": ["confidential/archive.dmp"],
+}
+"""What is to be there after a section, below the folder of the user."""
+
+
+@pytest.mark.parametrize(("page", "section"), SECTIONS)
+def test_what_the_page_says_works(reader: Reader, shells: dict[str, Shell], page: str, section: str) -> None:
+    said = reader.follow([block for block in blocks(page) if block.section == section], shells[page])
+    for word in EXPECTED.get(section, ()):
+        assert re.search(word, said), said
+    sources = reader.digests(reader.u01 / "exports", reader.u01 / "backup", reader.u01 / "checkpoints", reader.here / "build")
+    published = reader.digests(reader.root / "data", reader.u01 / "uploads")
+    assert {(path.name, digest) for path, digest in published.items()} <= {(path.name, digest) for path, digest in sources.items()}
+    for place in PUBLISHED.get(section, ()):
+        assert any(str(path).endswith(f"/dba/{place}") for path in published), published
 
 
 @pytest.mark.parametrize("page", PAGES)

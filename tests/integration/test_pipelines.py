@@ -181,4 +181,5 @@ def test_the_image_of_the_pipelines_can_be_described(tmp_path: Path) -> None:
     builder("create", "-f", PIPELINES / "execution-environment.yml", "-c", tmp_path, "--output-filename", "Containerfile")
     collections = yaml.safe_load((tmp_path / "_build" / "requirements.yml").read_text())["collections"]
     assert [one["name"] for one in collections] == ["bigfile.oci"]
-    assert "ansible-galaxy collection install" in (tmp_path / "Containerfile").read_text()
+    assert (tmp_path / "_build" / "bindep.txt").read_text().split()[0] == "jq"
+    assert "RUN ansible-galaxy" in (tmp_path / "Containerfile").read_text()
