@@ -251,3 +251,7 @@ def test_every_playbook_of_the_page_is_run_by_one_of_its_commands(page: str) -> 
     for block in blocks(page):
         if block.language == "yaml" and isinstance(yaml.safe_load(block.text), list):
             assert re.search(rf"^ansible-playbook .*\b{re.escape(block.file)}\b", commands, re.MULTILINE), block.file
+
+
+def test_what_is_expected_is_expected_of_sections_that_there_are() -> None:
+    assert {*EXPECTED, *PUBLISHED} <= {section for _page, section in SECTIONS}

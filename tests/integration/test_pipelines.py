@@ -119,6 +119,8 @@ def test_the_steps_of_github_actions_upload_and_tell(runner: Runner, service: Se
             known |= {f"steps.{step.get('id')}.outputs.{name}": text for name, _equals, text in written}
     assert sha256_of(service.root / "models" / "v1" / WEIGHTS) == runner.receipt()["sha256"] == sha256_of(runner.weights)
     assert "models/v1/weights.safetensors" in summary.read_text()
+    shown = re.search(r"^```json\n(.*?)^```", (ROOT / "docs" / "pipelines.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert shown and json.loads(shown[1]).keys() == runner.receipt().keys()
 
 
 def test_the_scripts_of_gitlab_upload_and_tell(runner: Runner, service: Service) -> None:
