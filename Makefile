@@ -2,7 +2,7 @@
 # but for the tools that `make bench` installs.
 # PYTHON=... chooses the Python (3.11 or later, with venv); python3 otherwise.
 
-GATES := lint types sanity docs-check importer units integration
+GATES := lint types sanity docs-check docs importer units integration
 
 MATRIX := \
 	"matrix/units 3.10" "matrix/units 3.11" "matrix/units 3.12" "matrix/units 3.13" \
@@ -39,6 +39,7 @@ lint: ## ruff, shellcheck, yamllint, ansible-lint
 types: ## mypy --strict
 sanity: ## ansible-test sanity
 docs-check: ## antsibull-docs, antsibull-changelog
+docs: ## the documentation's site, to .build/docs
 importer: ## galaxy-importer on the built package
 units: ## unit tests
 integration: ## real service, real modules
