@@ -90,5 +90,5 @@ def test_a_run_does_not_outlive_its_control_node(control: Control, service: Serv
     until(lambda: modules(uploader) == "")
     assert uploader.status("ls /root/.local/state/bigfile.oci/watch-*") != 0
     record = uploader.call("cat /root/.local/state/bigfile.oci/journal.db.*.progress")
-    assert '"state": "ended"' in record and '"ended by SIGHUP"' in record, record
+    assert '"state": "ended"' in record and '"ended by SIGHUP. ' in record, record
     continued(control, service)
