@@ -11,7 +11,7 @@ MATRIX := \
 	"matrix/sanity 3.12"
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-hosts test-matrix bench demo build clean $(GATES)
+.PHONY: help test test-hosts test-matrix torture bench demo build lock clean $(GATES)
 .NOTPARALLEL:
 
 help: ## show this
@@ -21,13 +21,16 @@ demo: ## deploy the service here, upload a file, interrupt it, resume it (SRC=/p
 	@tests/gates/demo
 
 test: ## all gates, on this machine's own Python
-	@tests/gates/run $(addprefix gates/,$(GATES)) "gates/bench --smoke"
+	@tests/gates/run $(addprefix gates/,$(GATES)) "gates/torture --short" "gates/bench --smoke"
 
 test-hosts: ## the role on real systemd hosts, as root: boots them, without a way to the internet
 	@tests/gates/run gates/hosts
 
 test-matrix: ## the slow ones: other Pythons, other ansible-cores
 	@tests/gates/run $(MATRIX)
+
+torture: ## what goes wrong, on purpose and all of it, as root; writes docs/reliability.md (make test has the short form)
+	@tests/gates/torture --long
 
 bench: ## our speed beside that of other tools, which it installs, as root (SMOKE=1: whether it works)
 	@tests/gates/bench --install $(if $(SMOKE),--smoke)
@@ -41,8 +44,9 @@ importer: ## galaxy-importer on the built package
 units: ## unit tests
 integration: ## real service, real modules
 build: ## the package, to .build/dist
+lock: ## the newest libraries into the lock files of the roles
 
-$(GATES) build:
+$(GATES) build lock:
 	@tests/gates/$@
 
 clean: ## stop what the demonstration left running, remove everything that was made

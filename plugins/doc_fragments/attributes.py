@@ -24,6 +24,16 @@ attributes:
     platforms: posix
 """
 
+    ACTION = r"""
+attributes:
+  action:
+    description: Has an action plugin of the same name, so part of it runs on the control node.
+    support: full
+  async:
+    description: Supports being run with the C(async) keyword.
+    support: full
+"""
+
     JOURNAL = r"""
 options:
   journal:

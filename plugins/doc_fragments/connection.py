@@ -12,7 +12,7 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 requirements:
-  - Python 3.10 or later on the host that runs the module
+  - Python 3.10 or later on the host that runs the module. The role P(bigfile.oci.upload_client#role) brings it the libraries.
   - requests
   - pycryptodome >= 3.23
   - filechunkio

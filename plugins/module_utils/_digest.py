@@ -36,10 +36,10 @@ class Hashable(Reader, t.Protocol):
 class RunningDigest:
     """Hashes a source in a thread of its own, and is what its parts are read from meanwhile.
 
-    :param step: called before each MiB is hashed; may raise to end it
+    :param step: called before each MiB is hashed, with the bytes that are done; may raise to end it
     """
 
-    def __init__(self, source: Hashable, step: t.Callable[[], None]) -> None:
+    def __init__(self, source: Hashable, step: t.Callable[[int], None]) -> None:
         self._source = source
         self._step = step
         self._done = 0
@@ -72,7 +72,7 @@ class RunningDigest:
             self._tell()
 
     def _advance(self, done: int) -> None:
-        self._step()
+        self._step(done)
         self._done = done
         if done % (AHEAD_MOST // 4) == 0:
             self._tell()

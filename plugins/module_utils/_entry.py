@@ -177,6 +177,11 @@ def opening(entry: Entry, reference: str) -> dict[str, t.Any]:
     }
 
 
+def is_begun_as(entry: Entry, upload: dict[str, t.Any]) -> bool:
+    """Whether the service was told of this upload what we told it."""
+    return all(upload.get(name) == value for name, value in opening(entry, upload.get("source", "")).items())
+
+
 def repr_digest(sha256: str) -> str:
     """A SHA-256 in hexadecimal as the value of a Repr-Digest header (RFC 9530)."""
     return f"sha-256=:{_base64(bytes.fromhex(sha256))}:"
@@ -189,6 +194,7 @@ def _base64(data: bytes) -> str:
 __all__ = [
     "Entry",
     "Session",
+    "is_begun_as",
     "key_check",
     "new",
     "opening",

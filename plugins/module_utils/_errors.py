@@ -76,6 +76,7 @@ class Refused(UploadError):
     :param problem: the name of the problem in docs/protocol.md, or an empty string
     :param members: the members of the problem document
     :param retry_after: seconds that the service asks to wait, or None
+    :param by_service: whether it was the service that answered, and not something on the way to it
     """
 
     def __init__(
@@ -87,13 +88,21 @@ class Refused(UploadError):
         transient: bool = False,
         retry_after: float | None = None,
         members: dict[str, t.Any] | None = None,
+        by_service: bool = False,
     ) -> None:
-        super().__init__(message, status=status, problem=problem)
+        request_id = {"request_id": members["request_id"]} if members and "request_id" in members else {}
+        super().__init__(message, status=status, problem=problem, **request_id)
         self.status = status
         self.problem = problem
         self.transient = transient
         self.retry_after = retry_after
         self.members = members or {}
+        self.by_service = by_service
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether the service says that there is no such thing. A proxy whose service is away says 404 too, and that means nothing."""
+        return self.status == 404 and self.by_service
 
 
 __all__ = [

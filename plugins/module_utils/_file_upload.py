@@ -149,16 +149,20 @@ class FileUpload:
         try:
             answer = self._call("HEAD", _route("files", path))
         except Refused as error:
-            if error.status == 404:
+            if error.is_absence:
                 return None
             raise
-        if "Content-Length" not in answer.headers:
-            raise Refused(f"the answer to {answer.request} has no Content-Length", status=answer.status)
+        for name in ("Content-Length", "File-Mode"):
+            if name not in answer.headers:
+                raise Refused(
+                    f"the answer to {answer.request} has no {name}; something else than the service may answer there",
+                    status=answer.status,
+                )
         return {
             "path": path,
             "size": int(answer.headers["Content-Length"]),
             "sha256": _digest_from(answer.headers.get("Repr-Digest", "")),
-            "mode": answer.headers.get("File-Mode"),
+            "mode": answer.headers["File-Mode"],
         }
 
     def put_file(self, path: str, headers: dict[str, str], body: t.Callable[[], Body]) -> Json:
@@ -189,7 +193,7 @@ class FileUpload:
         try:
             return self._call("GET", f"/v1/uploads/{upload_id}", headers=dict(_A_MOMENT)).json()
         except Refused as error:
-            if error.status == 404:
+            if error.is_absence:
                 return None
             raise
 
@@ -234,7 +238,7 @@ class FileUpload:
         try:
             self._call("DELETE", route)
         except Refused as error:
-            if error.status == 404:
+            if error.is_absence:
                 return False
             raise
         return True

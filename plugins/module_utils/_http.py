@@ -78,7 +78,9 @@ class Answer(t.NamedTuple):
         """
         found = self.json()
         if name not in found:
-            raise Refused(f"the answer to {self.request} has no {name}", status=self.status)
+            raise Refused(
+                f"the answer to {self.request} has no {name}; something else than the service may answer there", status=self.status
+            )
         return found[name]
 
 
@@ -170,9 +172,11 @@ class Http:
                 "or look whether this is the host you mean"
             )
         if isinstance(error, requests.exceptions.Timeout):
-            return Unreachable(f"{self.base} stood still for {self._connection.timeout:g} seconds (timeout)")
+            return Unreachable(
+                f"{self.base} stood still for {self._connection.timeout:g} seconds; give a longer timeout if it needs that, or look what it is busy with"
+            )
         if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
-            return OptionError(f"the endpoint {self.base} cannot be used: {text}")
+            return OptionError(f"the endpoint {self.base} cannot be used: {text}; give a URL such as https://host.example:8443")
         return Unreachable(f"no connection to {self.base}: {_innermost(error)}; is the service running, and is its port open on the way?")
 
 
@@ -205,16 +209,15 @@ def _bear(prepared: requests.PreparedRequest, token: str | None) -> requests.Pre
 
 def _refusal(answer: requests.Response, base: str) -> Refused:
     """The error for an answer that is no success."""
-    members: Json = {}
-    if "problem+json" in answer.headers.get("Content-Type", ""):
-        members = _json_object(answer.content) or {}
+    by_service = "problem+json" in answer.headers.get("Content-Type", "")
+    members = (_json_object(answer.content) if by_service else None) or {}
     name = str(members.get("type", "")).rpartition(":")[2]
     if 300 <= answer.status_code < 400:
         text = f"{base} answers with a redirect to {answer.headers.get('Location')}; give that as endpoint if it is the service"
     elif members:
         text = f"{base} says: {members.get('detail') or members.get('title') or name} (HTTP {answer.status_code}, request {members.get('request_id')})"
-    elif answer.request.method == "HEAD":
-        text = f"{base} answers HEAD with HTTP {answer.status_code}, request {answer.headers.get('X-Request-Id')}"
+    elif by_service and answer.request.method == "HEAD":
+        text = f"{base} answers HEAD with HTTP {answer.status_code}, request {answer.headers.get('X-Request-Id')}; look for that in the log of the service"
     else:
         text = f"{base} answers with HTTP {answer.status_code} and no problem document; something else than the service may answer there"
     transient = bool(members.get("retryable", answer.status_code in TRANSIENT_STATUSES))
@@ -225,6 +228,7 @@ def _refusal(answer: requests.Response, base: str) -> Refused:
         transient=transient,
         retry_after=_seconds(answer.headers.get("Retry-After")),
         members=members,
+        by_service=by_service,
     )
 
 

@@ -150,6 +150,10 @@ class Journal:
 
     # Uploads
 
+    def beside(self, key: str, what: str) -> str:
+        """Path of a file about the upload that stands beside the store; an asterisk is as good as a key."""
+        return f"{self.path}.{key[:16]}.{what}"
+
     @contextlib.contextmanager
     def claim(self, key: str) -> t.Iterator[None]:
         """Hold the upload for this process; the kernel lets go when the process dies.
@@ -159,7 +163,7 @@ class Journal:
         if self._read_only:
             yield
             return
-        lock = f"{self.path}.{key[:16]}.lock"
+        lock = self.beside(key, "lock")
         handle = self._lock(lock)
         try:
             yield
@@ -224,6 +228,9 @@ class Journal:
         self._remove(f"upload:{key}")
         for block in self._keys(f"parts:{key}:"):
             self._remove(block)
+        if not self._read_only:
+            with contextlib.suppress(OSError):
+                os.unlink(self.beside(key, "progress"))
 
     # Digests
 

@@ -31,7 +31,7 @@ def destination(source: str, dest: str | None) -> str:
         path += os.path.basename(source)
     shown = path.encode("utf-8", "backslashreplace").decode()
     if path.startswith("/") or any(name in ("", ".", "..") for name in path.split("/")):
-        raise OptionError(f"the destination {shown} is not below the user's root: give a relative path without . and ..")
+        raise OptionError(f"the destination {shown} is not below the user's root: give a relative path, without . and .. in it")
     try:
         path.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -15,17 +15,19 @@ import os
 import random
 import re
 import signal
+import threading
 import typing as t
 
 from ansible.module_utils.basic import env_fallback, missing_required_lib
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ._connection import Connection
-from ._errors import Interrupted, OptionError
+from ._errors import Interrupted, OptionError, UploadError
 from ._file_upload import FileUpload
 from ._http import REQUESTS_IMPORT_ERROR
 from ._journal import PICKLEDB_IMPORT_ERROR, Journal
-from ._pace import Run
+from ._pace import Run, deadline_reached
+from ._progress import Progress
 from ._retry import Policy, persist
 from ._sealed.cipher import CRYPTO_IMPORT_ERROR, KEY_SIZE
 from ._source import FILECHUNKIO_IMPORT_ERROR
@@ -39,6 +41,11 @@ LIBRARIES = {
     "filechunkio": FILECHUNKIO_IMPORT_ERROR,
     "pickledb[sqlite]": PICKLEDB_IMPORT_ERROR,
 }
+
+REMEDY = (
+    "The role bigfile.oci.upload_client brings all that the modules of bigfile.oci need onto a host, and sets the fact "
+    "upload_client_python, to be used as ansible_python_interpreter"
+)
 
 SIZE = re.compile(r"\s*[0-9]*\.?[0-9]+\s*[A-Za-z]*\s*")
 
@@ -75,10 +82,10 @@ def journal_spec() -> dict[str, dict[str, t.Any]]:
 
 
 def require_libraries(module: AnsibleModule) -> None:
-    """Fail with the name of the library that is missing under this Python."""
+    """Fail with the name of the library that is missing, the Python that lacks it, and what brings it."""
     for name, error in LIBRARIES.items():
         if error is not None:
-            module.fail_json(msg=missing_required_lib(name), exception=error)
+            module.fail_json(msg=f"{missing_required_lib(name)}. {REMEDY}", exception=error)
 
 
 class Service(t.NamedTuple):
@@ -89,7 +96,7 @@ class Service(t.NamedTuple):
     persist: t.Callable[[t.Callable[[], t.Any]], t.Any]
 
 
-def service(module: AnsibleModule) -> Service:
+def service(module: AnsibleModule, progress: Progress | None = None) -> Service:
     """What the connection options of ``module`` lead to; from now on signals end the run in an orderly way.
 
     :raises OptionError: when they cannot be meant.
@@ -101,14 +108,23 @@ def service(module: AnsibleModule) -> Service:
             raise OptionError(f"{name} is a number of seconds above 0, not {value:g}")
     for name in ("ca_path", "client_cert", "client_key"):
         if params[name] and not os.access(params[name], os.R_OK):
-            raise OptionError(f"{name}: {params[name]} does not exist on this host or cannot be read")
+            raise OptionError(f"{name}: {params[name]} does not exist on this host or cannot be read; give a file that this user can read")
     run = Run(params["deadline"])
+    progress = progress or Progress()
     _end_on_signals()
+    _end_in_time(params["deadline"])
     policy = Policy(retries=max(0, params["retries"]))
+
+    def noted(error: UploadError) -> None:
+        module.debug(str(error))
+        progress.retrying(str(error))
 
     def persistently(action: t.Callable[[], t.Any]) -> t.Any:
         patience = policy if client.reached else policy._replace(retries=min(policy.retries, PATIENCE_AT_FIRST))
-        return persist(action, policy=patience, wait=run.wait, random=random.random, noted=lambda error: module.debug(str(error)))
+        try:
+            return persist(action, policy=patience, wait=run.wait, random=random.random, noted=noted)
+        finally:
+            progress.passed()
 
     names = [name for name in Connection._fields if name != "public_key"]
     pinned = params["assembler_public_key"]
@@ -123,6 +139,17 @@ def _end_on_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
+
+
+def _end_in_time(deadline: float | None) -> None:
+    """A request that stands still looks at no clock, and ``timeout`` may be longer than what is left; the alarm ends it all the same."""
+
+    def end(*unused: t.Any) -> t.NoReturn:
+        raise deadline_reached(t.cast(float, deadline))
+
+    if deadline is not None:
+        signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, min(deadline, threading.TIMEOUT_MAX))
 
 
 def journal(module: AnsibleModule, *, read_only: bool = False) -> Journal:
@@ -143,7 +170,7 @@ def key_bytes(option: str, text: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise OptionError(f"{option} is not base64") from error
+        raise OptionError(f"{option} is not base64; it takes {KEY_SIZE} bytes in that form") from error
     if len(key) != KEY_SIZE:
         raise OptionError(f"{option} is base64 of {len(key)} bytes; it takes {KEY_SIZE}")
     return key

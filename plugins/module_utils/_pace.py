@@ -50,7 +50,7 @@ class Run:
         if self._stopped.is_set():
             raise Interrupted("the run was ended")
         if self._deadline is not None and self.elapsed() >= self._deadline:
-            raise DeadlineReached(f"the deadline of {self._deadline:g} seconds is reached")
+            raise deadline_reached(self._deadline)
 
     def wait(self, seconds: float) -> None:
         """Sleep, but never past the end of the run, then :meth:`check`."""
@@ -58,6 +58,11 @@ class Run:
             seconds = min(seconds, self._deadline - self.elapsed())
         self._stopped.wait(min(max(0.0, seconds), threading.TIMEOUT_MAX))
         self.check()
+
+
+def deadline_reached(deadline: float) -> DeadlineReached:
+    """The error for it, wherever it is seen."""
+    return DeadlineReached(f"the deadline of {deadline:g} seconds is reached")
 
 
 class RateLimit:
@@ -90,4 +95,4 @@ class RateLimit:
             self._wait(pause)
 
 
-__all__ = ["RateLimit", "Run"]
+__all__ = ["RateLimit", "Run", "deadline_reached"]

@@ -19,11 +19,13 @@ if t.TYPE_CHECKING:
     from ._file_upload import FileUpload
     from ._journal import Journal
     from ._transfer import Upload
+    from ._watch import Seen
 
 
-def pending(service: FileUpload, journal: Journal, path: str | None) -> list[dict[str, t.Any]]:
+def pending(service: FileUpload, journal: Journal, path: str | None, runs: t.Mapping[str, Seen]) -> list[dict[str, t.Any]]:
     """The pending uploads to this service, those of ``path`` only if it is given, sorted by destination.
 
+    :param runs: how far runs are that this host has or had, by the beginning of their keys in the journal
     :returns: dictionaries as RETURN of the module oci_chunked_upload_info has them
     """
     noted: dict[str, tuple[str, Entry]] = {}
@@ -32,12 +34,18 @@ def pending(service: FileUpload, journal: Journal, path: str | None) -> list[dic
         if entry is not None and entry.endpoint == service.base and path in (None, entry.path):
             noted[entry.id] = (key, entry)
     told = {upload["id"]: upload for upload in service.uploads(path)}
-    rows = [_told(upload, noted.get(upload_id)) for upload_id, upload in told.items()]
-    rows += [_noted(entry, journal.parts(key)) for upload_id, (key, entry) in noted.items() if upload_id not in told]
-    return sorted(rows, key=lambda row: (row["path"], row["upload_id"]))
+    rows = [_told(upload, noted.get(upload_id), runs) for upload_id, upload in told.items()]
+    rows += [_noted(entry, journal.parts(key), runs.get(key[:16])) for upload_id, (key, entry) in noted.items() if upload_id not in told]
+    begun = {key[:16] for key, unused in noted.values()}
+    rows += [
+        _beginning(seen)
+        for key, seen in runs.items()
+        if seen.running and key not in begun and seen.record.endpoint == service.base and path in (None, seen.record.path)
+    ]
+    return sorted(rows, key=lambda row: (row["path"], row["upload_id"] or ""))
 
 
-def _told(upload: Upload, noted: tuple[str, Entry] | None) -> dict[str, t.Any]:
+def _told(upload: Upload, noted: tuple[str, Entry] | None, runs: t.Mapping[str, Seen]) -> dict[str, t.Any]:
     """An upload that the service knows: its word counts."""
     return {
         "upload_id": upload["id"],
@@ -51,10 +59,11 @@ def _told(upload: Upload, noted: tuple[str, Entry] | None) -> dict[str, t.Any]:
         "state": upload["state"],
         "expires": upload["expires"],
         "journaled": noted is not None,
+        "progress": _progress(runs.get(noted[0][:16]) if noted else None),
     }
 
 
-def _noted(entry: Entry, parts: list[int]) -> dict[str, t.Any]:
+def _noted(entry: Entry, parts: list[int], seen: Seen | None) -> dict[str, t.Any]:
     """An upload that only the journal knows."""
     return {
         "upload_id": entry.id,
@@ -68,7 +77,31 @@ def _noted(entry: Entry, parts: list[int]) -> dict[str, t.Any]:
         "state": "unknown",
         "expires": None,
         "journaled": True,
+        "progress": _progress(seen),
     }
+
+
+def _beginning(seen: Seen) -> dict[str, t.Any]:
+    """A run that has no upload yet, as it reads its source or sends it in one request."""
+    record = seen.record
+    return {
+        "upload_id": None,
+        "path": record.path,
+        "source": record.source,
+        "size": record.size,
+        "part_size": None,
+        "parts": record.parts,
+        "parts_present": 0,
+        "bytes_present": 0,
+        "state": "unknown",
+        "expires": None,
+        "journaled": False,
+        "progress": _progress(seen),
+    }
+
+
+def _progress(seen: Seen | None) -> dict[str, t.Any] | None:
+    return seen.record.told(running=seen.running) if seen else None
 
 
 __all__ = ["pending"]

@@ -81,6 +81,14 @@ class Resume:
             header=sealing["header"] if sealing else None,
         )
 
+    def known(self, entry: Entry) -> Upload | None:
+        """The upload as the service knows it. One that it understood differently, as bytes changed on the way, is given up."""
+        upload = self._service.upload(entry.id)
+        if upload is not None and not _entry.is_begun_as(entry, upload):
+            self.give_up(entry.id)
+            return None
+        return upload
+
     def give_up(self, upload_id: str) -> None:
         """Abort an upload and forget it."""
         try:

@@ -61,13 +61,15 @@ class Source:
         try:
             found = os.stat(self.path)
         except FileNotFoundError as error:
-            raise SourceError(f"the source {self._shown} does not exist on this host") from error
+            raise SourceError(f"the source {self._shown} does not exist on this host; give a path as that host has it") from error
         except OSError as error:
-            raise SourceError(f"the source {self._shown} cannot be looked at: {error.strerror}") from error
+            raise SourceError(
+                f"the source {self._shown} cannot be looked at: {error.strerror}; look at the folders on the way to it"
+            ) from error
         if stat.S_ISDIR(found.st_mode):
             raise SourceError(f"the source {self._shown} is a folder; give one file, or loop over its files")
         if not stat.S_ISREG(found.st_mode):
-            raise SourceError(f"the source {self._shown} is not a regular file")
+            raise SourceError(f"the source {self._shown} is not a regular file; give one, or the file that holds its content")
         return Identity(
             found.st_dev,
             found.st_ino,
@@ -84,10 +86,12 @@ class Source:
         try:
             same = self._identify() == self.identity
         except SourceError as error:
-            raise SourceChanged(f"the source {self._shown} was removed or replaced while it was read; nothing was published") from error
+            raise SourceChanged(
+                f"the source {self._shown} was removed or replaced while it was read; nothing was published. Run again when it stays, which begins anew"
+            ) from error
         if not same:
             raise SourceChanged(
-                f"the source {self._shown} changed while it was read; nothing was published. Run again when nobody writes to it"
+                f"the source {self._shown} changed while it was read; nothing was published. Run again when nobody writes to it, which begins anew"
             )
 
     def read(self, offset: int, sizes: t.Iterable[int]) -> t.Iterator[memoryview]:
@@ -105,7 +109,9 @@ class Source:
                     self.check()
                     yield block
         except OSError as error:
-            raise SourceError(f"the source {self._shown} cannot be read: {error.strerror}") from error
+            raise SourceError(
+                f"the source {self._shown} cannot be read: {error.strerror}; look at the disk or share that it is on, and run again"
+            ) from error
 
     def _fill(self, block: memoryview, chunk: FileChunkIO) -> None:
         filled = 0
@@ -113,7 +119,9 @@ class Source:
             # FileChunkIO's own readinto makes a copy of all that it reads; the one of its base class does not.
             count = io.FileIO.readinto(chunk, block[filled:])
             if not count:
-                raise SourceChanged(f"the source {self._shown} became shorter while it was read; nothing was published")
+                raise SourceChanged(
+                    f"the source {self._shown} became shorter while it was read; nothing was published. Run again when nobody writes to it, which begins anew"
+                )
             filled += count
 
     def sha256(self, step: t.Callable[[int], None]) -> str:

@@ -9,11 +9,13 @@ Private to the collection bigfile.oci. Knows nothing of what stood at the destin
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ._body import PartBody
 from ._errors import Damaged, Refused, SourceChanged
 from ._plan import Ranges, missing
+from ._progress import Progress
 from ._window import work_through
 
 if t.TYPE_CHECKING:
@@ -33,7 +35,10 @@ PAUSE_MOST = 15.0
 POLL_FIRST, POLL_MOST = 0.02, 0.2
 """Seconds between two looks at a stitching; the service itself waits with its answer until the end, or for a second."""
 
-MISMATCH = "what arrived is not what its SHA-256 names: the source changed while it was read; nothing was published"
+MISMATCH = (
+    "what arrived is not what its SHA-256 names: the source changed while it was read; nothing was published. "
+    "Run again when nobody writes to it, which begins anew"
+)
 
 Upload = dict[str, t.Any]
 """An upload as the service tells of it, see docs/protocol.md."""
@@ -58,6 +63,7 @@ class Transfer:
         acknowledged: t.Callable[[Part], None],
         reader: Reader | None = None,
         rate_limit: RateLimit | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._session = session
         self._source = source
@@ -67,6 +73,7 @@ class Transfer:
         self._persist = persist
         self._acknowledged = acknowledged
         self._rate_limit = rate_limit
+        self._progress = progress or Progress()
 
     def checked_body(self, part: Part) -> PartBody:
         """The bytes of a part, to be sent. Changed bytes must never be sealed under the old key, so the source is looked at first.
@@ -74,10 +81,12 @@ class Transfer:
         :raises SourceChanged: when it is not the file with which the upload began.
         """
         self._source.check()
-        return PartBody(part, stream=self._session.stream, reader=self._reader, step=self._step)
+        self._progress.begun(part)
+        return PartBody(part, stream=self._session.stream, reader=self._reader, step=functools.partial(self._step, part))
 
-    def _step(self, count: int) -> None:
+    def _step(self, part: Part, count: int) -> None:
         self._run.check()
+        self._progress.moved(part, count)
         if self._rate_limit is not None:
             self._rate_limit.take(count)
 
@@ -98,6 +107,7 @@ class Transfer:
         for number in range(ROUNDS):
             if upload["state"] == "receiving":
                 self._send_missing(upload["received"], threads)
+            self._progress.hashing()
             sha256 = digest()
             self._source.check()
             upload = self._stitch({"sha256": sha256, "mode": mode, "overwrite": overwrite})
@@ -111,9 +121,11 @@ class Transfer:
 
     def _send_missing(self, received: Ranges, threads: int) -> None:
         plan = self._session.plan
+        self._progress.sending(plan, received)
         parts = plan.parts(missing(plan, received))
         for part in work_through(parts, self._put, threads=threads, stop=self._run.stop):
             self._acknowledged(part)
+            self._progress.arrived(part)
 
     def _put(self, part: Part) -> Part:
         """Send one part until the service has it as we sent it."""
@@ -138,7 +150,7 @@ class Transfer:
             self._source.check()
             if etag != body.etag():
                 replaces = etag
-                raise Damaged(f"part {part.number} arrived damaged")
+                raise Damaged(f"part {part.number} arrived damaged; look for what changes bytes on the way to the service, such as a proxy")
 
         self._persist(attempt)
         return part
@@ -161,6 +173,7 @@ class Transfer:
             upload = known and {**known, "problem": None}  # that of an earlier stitching
         pause = POLL_FIRST
         while upload is not None and upload["state"] == "stitching":
+            self._progress.stitching(upload.get("stitch"))
             self._run.wait(pause)
             pause = min(pause * 1.5, POLL_MOST)
             upload = self._service.upload(session.id)
@@ -168,6 +181,7 @@ class Transfer:
             raise Refused(
                 "the service does not know the upload any more: it was aborted or has expired; run again to begin anew",
                 status=404,
+                by_service=True,
             )
         return upload
 
@@ -182,6 +196,7 @@ def _raise_lasting(problem: dict[str, t.Any]) -> None:
             f"stitching failed: {problem.get('detail')}",
             status=int(problem.get("status", 500)),
             problem=name,
+            members=problem,
         )
 
 

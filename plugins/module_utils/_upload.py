@@ -18,9 +18,10 @@ import typing as t
 from . import _entry, _plan
 from ._digest import RunningDigest
 from ._entry import Entry, Session
-from ._errors import Refused, SourceChanged, Untrusted, UploadError
+from ._errors import Damaged, Refused, SourceChanged, Untrusted, UploadError
 from ._names import journal_key, source_reference
 from ._outcome import Facts, Outcome, delivered, described
+from ._progress import Progress
 from ._resume import Resume
 from ._sealed.cipher import SCHEME
 from ._transfer import MISMATCH, Transfer, Upload
@@ -40,6 +41,7 @@ class Uploader:
 
     :param persist: tries an action again while its errors are transient, see :mod:`_retry`
     :param random: draws so many random bytes: keys and ids
+    :param watched: goes around the run, given its place in the journal, see :mod:`_watch`
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Uploader:
         persist: t.Callable[[t.Callable[[], t.Any]], t.Any],
         rate_limit: RateLimit | None = None,
         random: t.Callable[[int], bytes] = os.urandom,
+        progress: Progress | None = None,
+        watched: t.Callable[[str], contextlib.AbstractContextManager[t.Any]] = contextlib.nullcontext,
     ) -> None:
         self._wish = wish
         self._source = source
@@ -62,6 +66,9 @@ class Uploader:
         self._persist = persist
         self._rate_limit = rate_limit
         self._random = random
+        self._progress = progress or Progress()
+        self._progress.about(wish.path, source.path, service.base, source.size)
+        self._watched = watched
         self._key = journal_key(source.path, service.base, wish.path)
         self._resume = Resume(wish, key=self._key, source=source, journal=journal, service=service)
         self._sent: list[Part] = []
@@ -71,7 +78,7 @@ class Uploader:
 
         :raises UploadError: when it does not; what was acknowledged until then serves the next run, unless the source changed.
         """
-        with self._journal.claim(self._key), self._doubted_digest():
+        with self._journal.claim(self._key), self._watched(self._key), self._doubted_digest():
             there = self._service.file(self._wish.path)
             if there is not None and (not self._wish.force or self._is_same(there)):
                 return self._settled(there)
@@ -112,7 +119,12 @@ class Uploader:
         return self._journal.digest(self._source.path, self._source.identity)
 
     def _computed(self) -> str:
-        return self._source.sha256(lambda done: self._run.check())
+        self._progress.hashing()
+        return self._source.sha256(self._hashed)
+
+    def _hashed(self, done: int) -> None:
+        self._run.check()
+        self._progress.hashed(done)
 
     def _settled(self, there: Facts) -> Outcome:
         """The file is there as wanted, or is to be left alone; at most its mode is to change."""
@@ -176,6 +188,7 @@ class Uploader:
             acknowledged=self._note,
             reader=reader,
             rate_limit=self._rate_limit,
+            progress=self._progress,
         )
 
     def _note(self, part: Part) -> None:
@@ -188,6 +201,7 @@ class Uploader:
         transfer = self._transfer(session)
         sha256 = self._digest()
         part = session.plan.part(1)
+        self._progress.sending(session.plan, [])
         headers = session.file_headers(sha256, self._wish.mode, overwrite=self._wish.force)
         try:
             receipt = self._service.put_file(self._wish.path, headers, lambda: transfer.checked_body(part))
@@ -200,14 +214,14 @@ class Uploader:
 
     def _send_parts(self, there: Facts | None, entry: Entry | None) -> Outcome:
         """A large file: what the service misses of the upload that is pending, or of a new one."""
-        upload = self._service.upload(entry.id) if entry else None
+        upload = self._resume.known(entry) if entry else None
         if entry is None or upload is None:
             self._journal.forget(self._key)
             entry = self._new_entry()
         session = self._session(entry)
         self._journal.begin(self._key, entry._asdict())
         try:
-            known = upload or self._service.begin(_entry.opening(entry, source_reference(entry.source, entry.identity)))
+            known = upload or self._begun(entry)
             reader, digest = self._digest_meanwhile()
             receipt = self._transfer(session, reader).complete(
                 known, threads=self._wish.threads, digest=digest, mode=self._wish.mode, overwrite=self._wish.force
@@ -222,12 +236,20 @@ class Uploader:
         self._journal.forget(self._key)
         return outcome
 
+    def _begun(self, entry: Entry) -> Upload:
+        """Begin the upload, as we mean it: a path or size that changed on the way would publish something else."""
+        upload = self._service.begin(_entry.opening(entry, source_reference(entry.source, entry.identity)))
+        if not _entry.is_begun_as(entry, upload):
+            self._resume.give_up(entry.id)
+            raise Damaged("the service began another upload than it was asked for: bytes changed on the way; run the task again")
+        return upload
+
     def _digest_meanwhile(self) -> tuple[Reader | None, t.Callable[[], str]]:
         """What parts are to be read from while the source is hashed, and what waits for the digest, on the thread that writes the journal."""
         known = self._remembered()
         if known is not None:
             return None, lambda: known
-        running = RunningDigest(self._source, self._run.check)
+        running = RunningDigest(self._source, self._hashed)
         return running, lambda: self._noted(running.hexdigest())
 
     def _noted(self, sha256: str) -> str:
@@ -246,9 +268,11 @@ class Uploader:
         resumed: Upload | None = None,
     ) -> Outcome:
         """The service's receipt, compared with ours."""
-        if (receipt["size"], receipt["sha256"]) != (self._source.size, sha256):
+        if (receipt["path"], receipt["size"], receipt["sha256"]) != (self._wish.path, self._source.size, sha256):
             raise UploadError(
-                f"the service published {receipt['size']} bytes with SHA-256 {receipt['sha256']}, the source has {self._source.size} with {sha256}"
+                f"the service published {receipt['size']} bytes with SHA-256 {receipt['sha256']} as {receipt['path']}, "
+                f"the source has {self._source.size} with {sha256} for {self._wish.path}; "
+                "run the task again, which sends it anew"
             )
         return delivered(receipt, session.plan, there=there, resumed=resumed, sent=self._sent, upload_id=session.id)
 
@@ -256,7 +280,7 @@ class Uploader:
         """The error with what is safe, for the person who reads it."""
         safe = len(self._journal.parts(self._key))
         error.facts.update(upload_id=entry.id, parts=entry.parts, parts_present=safe)
-        gone = isinstance(error, Refused) and error.status == 404  # the service forgot the upload, and its parts with it
+        gone = isinstance(error, Refused) and error.is_absence  # the service forgot the upload, and its parts with it
         if safe and not gone:
             error.args = (f"{error}. {safe} of {entry.parts} parts are safe on the server; run the task again to continue",)
         return error

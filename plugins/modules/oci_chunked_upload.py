@@ -94,8 +94,24 @@ options:
     description:
       - Permissions of the published file, in octal and in quotes, such as V("0640"). The service's own default when left out.
     type: str
+  progress:
+    description:
+      - Whether lines on the standard error of the control node tell how far the upload is. They appear after two seconds; on a terminal each few
+        seconds, more and more seldom; elsewhere for each 10 percent, but at least one in a minute.
+      - With V(auto) there are none when the callback on standard output writes for machines, as C(ansible.posix.json) does, and none when the
+        task has C(no_log).
+      - V(true) shows them in these cases too. With C(no_log) they then have figures, but neither the name of the file nor a reason.
+      - There are none in check mode, with C(async), and where the module runs without its action plugin. M(bigfile.oci.oci_chunked_upload_info) tells
+        the same in any case.
+    type: str
+    choices: ["auto", "true", "false"]
+    default: auto
+notes:
+  - A run that loses its control node, by an interrupt, a kill or a connection that breaks, ends on its host too; within moments when it notices,
+    within some minutes when the control node falls silent. The next run continues.
 extends_documentation_fragment:
   - bigfile.oci.attributes
+  - bigfile.oci.attributes.action
   - bigfile.oci.attributes.journal
   - bigfile.oci.connection
 seealso:
@@ -167,6 +183,11 @@ upload_id:
   returned: success, and failure in mid-upload
   type: str
   sample: 6f1d0c0de5d94d6ab7b6e3f7c1b3a9e2
+request_id:
+  description: Id of the request that the service refused, as its log has it.
+  returned: failure, when the service answered
+  type: str
+  sample: 5da8c8e2e9a4453d
 part_size:
   description: Bytes of a part as it is sent; the last one may be smaller.
   returned: success
@@ -204,6 +225,8 @@ rate:
   sample: 413401626
 """
 
+import contextlib
+import os
 import re
 import typing as t
 
@@ -214,8 +237,10 @@ from ..module_utils._errors import OptionError, UploadError
 from ..module_utils._names import destination
 from ..module_utils._outcome import Outcome
 from ..module_utils._pace import RateLimit
+from ..module_utils._progress import Progress
 from ..module_utils._source import Source
 from ..module_utils._upload import Uploader, absent
+from ..module_utils._watch import Watch
 from ..module_utils._wish import Wish
 
 ARGUMENT_SPEC = {
@@ -233,6 +258,7 @@ ARGUMENT_SPEC = {
     "verify": {"type": "str", "choices": ["cached", "always"], "default": "cached"},
     "rate_limit": {"type": "str"},
     "mode": {"type": "str"},
+    "progress": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
     **_options.connection_spec(),
     **_options.journal_spec(),
 }
@@ -263,8 +289,15 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     wanted = wish(module.params, check_mode=module.check_mode)
     rate = _options.size_in_bytes("rate_limit", module.params["rate_limit"])
     source = Source(module.params["src"]) if module.params["state"] == "present" else None
-    service = _options.service(module)
+    progress = Progress()
+    service = _options.service(module, progress)
     journal = _options.journal(module)
+
+    def watched(key: str) -> contextlib.AbstractContextManager[t.Any]:
+        if module.check_mode:
+            return contextlib.nullcontext()
+        return Watch(progress, journal.beside(key, "progress"), watch_id=os.environ.get("BIGFILE_WATCH"))
+
     if source is None:
         outcome = absent(wanted.path, service=service.client, journal=journal, check_mode=module.check_mode)
     else:
@@ -277,6 +310,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
             run=service.run,
             persist=service.persist,
             rate_limit=limit,
+            progress=progress,
+            watched=watched,
         )
         outcome = uploader.present()
     return result(outcome, url=service.client.url(wanted.path), duration=service.run.elapsed())

@@ -92,6 +92,56 @@ pending:
       description: Whether the journal of this host knows the upload, so that the next run continues it.
       type: bool
       sample: true
+    progress:
+      description:
+        - How far the run on this host is that uses the same O(journal), or the last one was; V(none) when there was none.
+        - A run that reads its source before the upload begins, or sends a small file, is told too; its RV(pending[].upload_id) is V(none).
+      type: dict
+      contains:
+        running:
+          description: Whether the run is under way. V(false) after it ended or was killed; what it had done then is what is told.
+          type: bool
+          sample: true
+        state:
+          description: V(asking) the service, V(hashing), V(sending), V(retrying), V(stitching), or V(ended) without the file published.
+          type: str
+          sample: sending
+        reason:
+          description: Why it tries again, or ended; V(none) otherwise.
+          type: str
+          sample: no connection to https://db1.example:8443
+        percent:
+          description: RV(pending[].progress.bytes_done) of RV(pending[].progress.bytes_total), rounded down.
+          type: int
+          sample: 62
+        bytes_done:
+          description: Bytes that are hashed, sent or stitched, as the state says. Those on the way count as sent.
+          type: int
+          sample: 67125968960
+        bytes_total:
+          description: Bytes that are to be; 0 when that is not known yet.
+          type: int
+          sample: 107374182400
+        parts_done:
+          description: Parts that the service acknowledged.
+          type: int
+          sample: 4001
+        rate:
+          description: Bytes a second, over the last ten; V(none) when it is not running.
+          type: int
+          sample: 413401626
+        seconds_left:
+          description: What is left by this rate; V(none) when that cannot be told.
+          type: int
+          sample: 97
+        updated:
+          description: When the run wrote this down.
+          type: str
+          sample: "2026-11-24T08:15:00Z"
+        text:
+          description: All this for people.
+          type: str
+          sample: "dumps/sales.dmp: 62 %, 62.5 GiB of 100.0 GiB, 4001 of 6401 parts, 394.3 MiB/s, 0:01:37 left"
 file:
   description: What is published at O(path); V(none) when nothing is, or no O(path) is given.
   returned: success
@@ -123,6 +173,7 @@ from ..module_utils import _options
 from ..module_utils._errors import UploadError
 from ..module_utils._names import destination
 from ..module_utils._pending import pending
+from ..module_utils._watch import look
 
 ARGUMENT_SPEC = {
     "path": {"type": "str"},
@@ -136,7 +187,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     path = destination("", module.params["path"]) if module.params["path"] else None
     client = _options.service(module).client
     journal = _options.journal(module, read_only=True)
-    return {"changed": False, "pending": pending(client, journal, path), "file": client.file(path) if path else None}
+    told = pending(client, journal, path, look(journal.beside("*", "progress")))
+    return {"changed": False, "pending": told, "file": client.file(path) if path else None}
 
 
 def main() -> None:

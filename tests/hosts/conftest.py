@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,8 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 ROLE = "roles/oracle_assembler"
 HOSTS = {"assembler": "bookworm", "newer": "trixie", "uploader": "bookworm"}
-WHEELS = "/var/cache/wheels"
-CLIENT = "/opt/upload_client"
+CLIENT = "/opt/upload_client/current/venv/bin/python"
 
 
 class Outcome(t.NamedTuple):
@@ -67,17 +65,19 @@ class Control:
             "oracle_assembler_offline": True,
             "oracle_assembler_wheelhouse": str(folder / "wheelhouse"),
             "oracle_assembler_group": "oinstall",
+            "upload_client_offline": True,
+            "upload_client_wheelhouse": str(folder / "wheelhouse"),
             "oracle_assembler_users": [{"name": "dba", "password": "{{ lookup('ansible.builtin.env', 'HOSTS_PASSWORD') }}"}],
         }
         common = f"-F {site.folder / 'ssh_config'}"
         inventory = {"all": {"hosts": {n: {"ansible_host": h.address, "ansible_ssh_common_args": common} for n, h in site.hosts.items()}}}
         (folder / "inventory.json").write_text(json.dumps(inventory))
 
-    def start(self, play: dict[str, t.Any], *arguments: str, collections: Path | None = None) -> subprocess.Popen[str]:
-        """Begin to run a play."""
+    def start(self, *plays: dict[str, t.Any], arguments: t.Sequence[str] = (), collections: Path | None = None) -> subprocess.Popen[str]:
+        """Begin to run a playbook."""
         number = len(list(self.folder.glob("play-*.json")))
         book = self.folder / f"play-{number}.json"
-        book.write_text(json.dumps([{"gather_facts": False, **play}]))
+        book.write_text(json.dumps([{"gather_facts": False, **play} for play in plays]))
         process = subprocess.Popen(
             [str(BIN / "ansible-playbook"), "-i", str(self.folder / "inventory.json"), str(book), *arguments],
             stdin=subprocess.DEVNULL,
@@ -98,20 +98,36 @@ class Control:
         return process
 
     def finish(self, process: subprocess.Popen[str]) -> Outcome:
-        """Wait for a play."""
+        """Wait for a playbook."""
         begun = time.monotonic()
         output = process.communicate(timeout=600)[0]
         self.outputs.append(output)
         return Outcome(process.returncode, output, time.monotonic() - begun)
 
+    def play(self, hosts: str, role: str = "oracle_assembler", become: bool = True, **variables: t.Any) -> dict[str, t.Any]:
+        """One that runs a role."""
+        return {"hosts": hosts, "become": become, "vars": {**self.variables, **variables}, "roles": [f"bigfile.oci.{role}"]}
+
     def role(self, *arguments: str, hosts: str = "assembler", collections: Path | None = None, **variables: t.Any) -> Outcome:
         """Run the role to its end, whatever that is."""
-        play = {"hosts": hosts, "become": True, "vars": {**self.variables, **variables}, "roles": ["bigfile.oci.oracle_assembler"]}
-        return self.finish(self.start(play, *arguments, collections=collections))
+        return self.finish(self.start(self.play(hosts, **variables), arguments=arguments, collections=collections))
 
     def deploy(self, *arguments: str, **more: t.Any) -> Outcome:
         """Run the role, which has to go well."""
         outcome = self.role(*arguments, **more)
+        assert outcome.code == 0, outcome.output
+        return outcome
+
+    def deploy_all(self, *arguments: str) -> Outcome:
+        """One playbook run for all hosts, that receive and that upload, which has to go well."""
+        receiving = self.play("assembler,newer", oracle_assembler_tls_self_signed=True)
+        outcome = self.finish(self.start(receiving, self.play("uploader", "upload_client"), arguments=arguments))
+        assert outcome.code == 0, outcome.output
+        return outcome
+
+    def libraries(self, *arguments: str, hosts: str = "uploader", become: bool = True, **variables: t.Any) -> Outcome:
+        """Run the role of an uploading host alone, which has to go well."""
+        outcome = self.finish(self.start(self.play(hosts, "upload_client", become, **variables), arguments=arguments))
         assert outcome.code == 0, outcome.output
         return outcome
 
@@ -120,8 +136,8 @@ class Control:
         url = f"https://{self.site.hosts['assembler'].address}:8443"
         task = {"endpoint": url, "username": "dba", "password": "{{ lookup('ansible.builtin.env', 'HOSTS_PASSWORD') }}", "src": src}
         task |= {"ca_path": "/etc/bigfile-ca.pem", **options}
-        play = {"hosts": "uploader", "vars": {"ansible_python_interpreter": f"{CLIENT}/bin/python"}}
-        return self.start({**play, "tasks": [{"name": "Upload", "bigfile.oci.oci_chunked_upload": task}]}, *arguments)
+        play = {"hosts": "uploader", "vars": {"ansible_python_interpreter": CLIENT}}
+        return self.start({**play, "tasks": [{"name": "Upload", "bigfile.oci.oci_chunked_upload": task}]}, arguments=arguments)
 
     def upload(self, src: str, *arguments: str, **options: t.Any) -> Outcome:
         """Upload, which has to go well."""
@@ -174,15 +190,9 @@ def site() -> t.Iterator[machines.Site]:
 
 @pytest.fixture(scope="session")
 def control(site: machines.Site, tmp_path_factory: pytest.TempPathFactory) -> Control:
-    """With the libraries of the module on the uploading host, and the group that reads what is published on the others."""
+    """With the group that reads what is published on the hosts that receive."""
     folder = tmp_path_factory.mktemp("control")
     for name, host in site.hosts.items():
         if name != "uploader":
             host.call("groupadd oinstall && useradd -g oinstall oracle")
-    wheels = ["-m", "pip", "-qq", "wheel", f"--wheel-dir={folder / 'client'}", "pip", "-r", str(ROOT / "requirements.txt")]
-    subprocess.run([sys.executable, *wheels], check=True)
-    uploader = site.hosts["uploader"]
-    shutil.copytree(folder / "client", uploader.root / WHEELS.lstrip("/"))
-    pip = f"{CLIENT}/bin/python $(echo {WHEELS}/pip-*.whl)/pip"  # the host has no ensurepip
-    uploader.call(f"python3 -m venv --without-pip {CLIENT} && {pip} install -q --no-index {WHEELS}/*.whl")
     return Control(site, folder)

@@ -134,6 +134,14 @@ class Host:
         while Path(f"/sys/class/net/vb-{self.machine}").exists():  # the kernel takes its wire away a moment later
             time.sleep(0.05)
 
+    def reboot(self) -> None:
+        """Have it end in good order, and boot it. (nspawn leaves the second half to whoever started it.)"""
+        assert self.process
+        self.call("systemctl reboot", check=False)
+        self.process.wait(timeout=120)
+        self.cut_off()
+        self.boot()
+
     def pids(self) -> list[int]:
         """Of all its processes, whoever started it: those in its cgroup."""
         found = []

@@ -18,9 +18,12 @@ from pathlib import Path
 CACHE = Path(os.environ.get("BIGFILE_HOSTS_CACHE", "/var/cache/bigfile-hosts"))
 MIRROR = os.environ.get("BIGFILE_HOSTS_MIRROR", "http://deb.debian.org/debian")
 
-PACKAGES = ["ca-certificates", "dbus", "firewalld", "iproute2", "libpam-systemd", "nftables", "nginx-light", "openssh-server"]
-PACKAGES += ["openssl", "procps", "python3", "sudo", "systemd", "systemd-sysv"]
+PACKAGES = ["ca-certificates", "dbus", "firewalld", "iproute2", "iptables-persistent", "libpam-systemd", "nftables", "nginx-light"]
+PACKAGES += ["openssh-server", "openssl", "procps", "python3", "sudo", "systemd", "systemd-sysv"]
 """What a server image has, and what the role asks for or a scenario starts on it."""
+
+STORED = ["python3-venv"]
+"""What can be installed later, without an index in reach."""
 
 ADMIN = "opc"
 """Who logs in, as on images of Oracle Cloud: no password, but a key, and sudo."""
@@ -28,10 +31,11 @@ ADMIN = "opc"
 FINISH = f"""
 set -e
 systemctl --quiet enable systemd-networkd
-systemctl --quiet disable firewalld nginx nftables
+systemctl --quiet disable firewalld netfilter-persistent nginx nftables
 useradd --create-home --shell /bin/bash {ADMIN}
 printf '%s ALL=(ALL) NOPASSWD:ALL\\n' {ADMIN} >/etc/sudoers.d/{ADMIN}
-rm -rf /etc/ssh/ssh_host_* /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /usr/share/doc /usr/share/man /usr/share/locale
+apt-get -qq clean && apt-get -qq update && apt-get -qq install --download-only {" ".join(STORED)}
+rm -rf /etc/iptables/* /etc/ssh/ssh_host_* /usr/share/doc /usr/share/man /usr/share/locale
 : >/etc/machine-id
 """
 

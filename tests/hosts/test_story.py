@@ -1,6 +1,6 @@
 """An assembler's life on a host, from bare to removed, told in order: each test goes on where the one before it ended.
 
-Uploads are held to a rate, so that what happens to the host happens in the middle of one.
+Uploads are slow while something happens to the host, so that it happens in the middle of one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 import shutil
+import socket
 import ssl
 import time
 import typing as t
@@ -26,6 +27,39 @@ from .machines import Host, Site
 DATA = "/var/lib/oracle_assembler/data/dba"
 BIG = "/home/opc/full.dmp"
 SIZE = 1 << 30
+
+IPTABLES = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:InstanceServices - [0:0]
+-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p icmp -j ACCEPT
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT
+-A INPUT -j REJECT --reject-with icmp-host-prohibited
+-A FORWARD -j REJECT --reject-with icmp-host-prohibited
+-A OUTPUT -d 169.254.0.0/16 -j InstanceServices
+-A InstanceServices -d 169.254.0.2/32 -p tcp -m owner --uid-owner 0 -m tcp --dport 3260 -m comment --comment "boot volume" -j ACCEPT
+COMMIT
+"""
+NFTABLES = """flush ruleset
+table inet filter {
+    chain input {
+        type filter hook input priority filter; policy drop;
+        ct state vmap { established : accept, related : accept, invalid : drop }
+        iif lo accept
+        tcp dport 22 accept
+    }
+}
+table ip second {
+    chain input { type filter hook input priority 10; tcp dport 22 accept; jump refused; }
+    chain refused { reject; }
+}
+table inet bans {
+    chain input { type filter hook input priority -1; ip saddr 192.0.2.1 drop; }
+}
+"""
 
 
 @pytest.fixture
@@ -50,22 +84,56 @@ def pid(host: Host) -> int:
     return int(host.call("systemctl show --property=MainPID --value oracle_assembler"))
 
 
+def reaches(client: Host | None, host: Host, within: float = 0) -> bool:
+    """Whether the port of the service lets a host in, or us; ``within``: seconds to wait for that."""
+    connect = f'import socket; socket.create_connection(("{host.address}", 8443), 3)'
+    deadline = time.monotonic() + within
+    while True:
+        with contextlib.suppress(OSError):
+            if client is None:
+                socket.create_connection((host.address, 8443), 3).close()
+            elif client.status(f"python3 -c '{connect}'"):
+                raise ConnectionError
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+
+
+def rules(saved: str) -> list[str]:
+    return [line for line in saved.splitlines() if line.startswith("-A")]
+
+
+def without_ours(saved: str) -> str:
+    return "".join(line for line in saved.splitlines(keepends=True) if "oracle_assembler:" not in line)
+
+
 @contextlib.contextmanager
-def mid_upload(control: Control, name: str, rate: str = "16M") -> t.Iterator[None]:
+def slow(host: Host) -> t.Iterator[None]:
+    """Whatever the host sends meanwhile, it sends at a megabyte a second."""
+    host.call("tc qdisc add dev host0 root tbf rate 8mbit burst 64kb latency 1s")
+    try:
+        yield
+    finally:
+        host.call("tc qdisc delete dev host0 root")
+
+
+@contextlib.contextmanager
+def mid_upload(control: Control, name: str) -> t.Iterator[None]:
     """The inside runs in the middle of an upload of 256 MiB, which must go on by itself and end with the very bytes of the source."""
     uploader, assembler = control.site.hosts["uploader"], control.site.hosts["assembler"]
     uploader.call(f"head -c 256M /dev/urandom >/home/opc/{name} && chown opc /home/opc/{name}")
-    process = control.start_upload(f"/home/opc/{name}", rate_limit=rate, part_size="8M")
-    parts = f"ls {DATA}/.*.partial {DATA}/.*.segments/* >/dev/null 2>&1"
-    until(lambda: process.poll() is not None or assembler.status(parts) == 0)
-    time.sleep(2)
-    assert process.poll() is None, "the upload was over too early"
-    try:
-        yield
-        assert process.poll() is None, "the upload was over before all had happened"
-    except BaseException:
-        process.terminate()
-        raise
+    with slow(uploader):
+        process = control.start_upload(f"/home/opc/{name}", part_size="8M")
+        parts = f"ls {DATA}/.*.partial {DATA}/.*.segments/* >/dev/null 2>&1"
+        until(lambda: process.poll() is not None or assembler.status(parts) == 0)
+        time.sleep(2)
+        try:
+            yield
+            assert process.poll() is None, f"the upload was over before all had happened: {control.finish(process).output}"
+        except BaseException:
+            process.terminate()
+            raise
     outcome = control.finish(process)
     assert outcome.code == 0, outcome.output
     assert sha256(assembler, f"{DATA}/{name}") == sha256(uploader, f"/home/opc/{name}")
@@ -95,16 +163,17 @@ def test_hosts_are_real_and_each_its_own(site: Site) -> None:
     assert len({host.call("cat /etc/ssh/ssh_host_ed25519_key.pub") for host in hosts}) == len(hosts)
 
 
-def test_check_mode_on_a_bare_host_works_and_makes_nothing(control: Control, assembler: Host) -> None:
-    outcome = control.deploy("--check", "--diff", oracle_assembler_tls_self_signed=True)
-    assert outcome.changed("assembler") > 0
+def test_check_mode_on_a_bare_host_works_and_makes_nothing(control: Control, assembler: Host, uploader: Host) -> None:
+    outcome = control.deploy_all("--check", "--diff")
+    assert all(outcome.changed(name) > 0 for name in ("assembler", "newer", "uploader"))
     assert assembler.status("ls -d /opt/oracle_assembler /etc/oracle_assembler /var/lib/oracle_assembler") != 0
     assert assembler.status("getent passwd oracle_assembler") != 0
+    assert uploader.status("ls -d /opt/upload_client") != 0
 
 
 def test_one_run_brings_bare_hosts_to_health_over_tls(control: Control, site: Site) -> None:
-    outcome = control.deploy("--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
-    print(f"bare to healthy, two hosts at once: {outcome.seconds:.0f} s")
+    outcome = control.deploy_all("--diff")
+    print(f"bare to healthy, and the libraries of uploads on a third host: {outcome.seconds:.0f} s")
     control.learn_secrets()
     control.trust(site.hosts["assembler"].call("cat /etc/oracle_assembler/self_signed.pem"))
     health = "import ssl, urllib.request as u; c = ssl.create_default_context(cafile='/etc/bigfile-ca.pem'); "
@@ -114,11 +183,21 @@ def test_one_run_brings_bare_hosts_to_health_over_tls(control: Control, site: Si
 
 def test_the_second_run_and_check_mode_change_nothing(control: Control, assembler: Host) -> None:
     before = pid(assembler), release(assembler)
-    second = control.deploy("--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
-    print(f"second run, two hosts at once: {second.seconds:.0f} s")
-    check = control.deploy("--check", "--diff", hosts="assembler,newer", oracle_assembler_tls_self_signed=True)
-    assert [outcome.changed(name) for outcome in (second, check) for name in ("assembler", "newer")] == [0] * 4
+    second = control.deploy_all("--diff")
+    print(f"second run, three hosts: {second.seconds:.0f} s")
+    check = control.deploy_all("--check", "--diff")
+    assert [outcome.changed(name) for outcome in (second, check) for name in ("assembler", "newer", "uploader")] == [0] * 6
     assert (pid(assembler), release(assembler)) == before
+
+
+def test_packages_come_from_the_distribution_when_asked_for(control: Control, site: Site) -> None:
+    newer = site.hosts["newer"]
+    assert newer.status("python3 -m ensurepip --version") != 0
+    newer.call("touch /var/lib/apt/lists")  # no older than the packages that the root has in store
+    asked = {"hosts": "newer", "oracle_assembler_tls_self_signed": True, "oracle_assembler_packages": True}
+    assert control.deploy(**asked).changed("newer") == 1
+    assert newer.status("python3 -m ensurepip --version") == 0
+    assert control.deploy(**asked).changed("newer") == 0
 
 
 def test_a_gibibyte_arrives_from_the_other_host(control: Control, assembler: Host, uploader: Host) -> None:
@@ -128,6 +207,17 @@ def test_a_gibibyte_arrives_from_the_other_host(control: Control, assembler: Hos
     assert outcome.changed("uploader") == 1
     assert sha256(assembler, f"{DATA}/full.dmp") == sha256(uploader, BIG)
     assert control.upload(BIG).changed("uploader") == 0
+
+
+def test_an_ordinary_user_gets_the_libraries_too(control: Control, site: Site) -> None:
+    newer, folder = site.hosts["newer"], "/home/opc/.local/share/upload_client"
+    assert control.libraries(hosts="newer", become=False).changed("newer") > 0
+    assert newer.call(f"runuser -u opc -- {folder}/current/venv/bin/python -c 'import Crypto, filechunkio, pickledb, requests'") == ""
+    assert newer.call(f"find {folder} ! -user opc") == ""
+    assert control.libraries(hosts="newer", become=False).changed("newer") == 0
+    assert newer.status("ls -d /opt/upload_client") != 0
+    control.libraries(hosts="newer", become=False, upload_client_state="absent")
+    assert newer.status(f"ls -d {folder}") != 0
 
 
 def test_the_database_user_reads_what_is_published(assembler: Host) -> None:
@@ -161,11 +251,8 @@ def test_a_host_that_loses_its_power_comes_back_and_the_upload_goes_on(control: 
 
 
 def test_a_host_that_is_rebooted_comes_back_and_the_upload_goes_on(control: Control, assembler: Host) -> None:
-    booted = "systemctl show --property=UserspaceTimestampMonotonic"
     with mid_upload(control, "rebooted.dmp"):
-        before = assembler.call(booted)
-        assembler.call("systemctl reboot", check=False)
-        until(lambda: assembler.call(booted, check=False) not in ("", before))
+        assembler.reboot()
         until(lambda: assembler.status("systemctl is-active oracle_assembler") == 0)
 
 
@@ -173,7 +260,7 @@ def test_a_given_certificate_is_renewed_in_mid_upload(control: Control, assemble
     control.variables.update(control.certify())
     control.deploy("--diff")
     control.trust(control.authority.read_text())
-    with mid_upload(control, "renewed.dmp", rate="6M"):
+    with mid_upload(control, "renewed.dmp"):
         before, served_by = assembler.call("cat /etc/oracle_assembler/given.pem"), pid(assembler)
         control.certify()
         assert control.deploy("--diff").changed("assembler") > 0
@@ -187,7 +274,7 @@ def test_an_upgrade_in_mid_upload(control: Control, assembler: Host) -> None:
             file.write("# another version\n")
 
     before = release(assembler)
-    with mid_upload(control, "upgraded.dmp", rate="4M"):
+    with mid_upload(control, "upgraded.dmp"):
         control.deploy(collections=another_release(control, change))
         assert release(assembler) != before
 
@@ -198,7 +285,7 @@ def test_a_failed_upgrade_in_mid_upload_leaves_the_old_version_running(control: 
             file.write(f"bigfile-has-no-such-package==1 \\\n    --hash=sha256:{'0' * 64}\n")
 
     before = pid(assembler), release(assembler)
-    with mid_upload(control, "failed.dmp", rate="6M"):
+    with mid_upload(control, "failed.dmp"):
         outcome = control.role(collections=another_release(control, change))
         assert outcome.code != 0
         assert (pid(assembler), release(assembler)) == before
@@ -210,7 +297,7 @@ def test_a_release_that_does_not_get_well_is_taken_back_in_mid_upload(control: C
             file.write("\n\nasync def serve(*_anything: object) -> None:\n    raise RuntimeError('no service today')\n")
 
     before = release(assembler)
-    with mid_upload(control, "back.dmp", rate="6M"):
+    with mid_upload(control, "back.dmp"):
         outcome = control.role(collections=another_release(control, change))
         assert outcome.code != 0
         assert (
@@ -266,18 +353,88 @@ def test_a_folder_that_fills_up_in_mid_upload(control: Control, assembler: Host,
     uploader.call(
         "head -c 64M /dev/urandom >/home/opc/late.dmp && head -c 96M /dev/urandom >/home/opc/early.dmp && chown opc /home/opc/*.dmp"
     )
-    early = control.start_upload("/home/opc/early.dmp", username="guest", rate_limit="8M", part_size="8M")
-    until(lambda: assembler.status(f"ls {folder}/.*.partial >/dev/null 2>&1") == 0)
-    assert assembler.status(f"dd if=/dev/zero of={folder}/filler bs=1M 2>/dev/null") != 0
-    refused = control.finish(control.start_upload("/home/opc/late.dmp", username="guest"))
-    assert refused.code != 0 and "507" in refused.output, refused.output
-    assert early.poll() is None, "the upload was over before all had happened"
+    with slow(uploader):
+        early = control.start_upload("/home/opc/early.dmp", username="guest", part_size="8M")
+        until(lambda: early.poll() is not None or assembler.status(f"ls {folder}/.*.partial >/dev/null 2>&1") == 0)
+        assert assembler.status(f"dd if=/dev/zero of={folder}/filler bs=1M 2>/dev/null") != 0
+        refused = control.finish(control.start_upload("/home/opc/late.dmp", username="guest"))
+        assert refused.code != 0 and "507" in refused.output, refused.output
+        assert early.poll() is None, "the upload was over before all had happened"
     assert control.finish(early).code == 0
     assert sha256(assembler, f"{folder}/early.dmp") == sha256(uploader, "/home/opc/early.dmp")
     assembler.call(f"rm {folder}/filler")
     control.upload("/home/opc/late.dmp", username="guest")
     assert sha256(assembler, f"{folder}/late.dmp") == sha256(uploader, "/home/opc/late.dmp")
     assembler.call(f"umount {folder}")
+
+
+def test_firewalls_open_for_the_sources_that_are_given_and_nobody_else(control: Control, site: Site) -> None:
+    """iptables on one host, as images of Ubuntu for Oracle Cloud have them, and firewalld on the other, as those of Oracle Linux."""
+    uploader, iptables, firewalld = site.hosts["uploader"], site.hosts["assembler"], site.hosts["newer"]
+    (iptables.root / "etc/iptables/rules.v4").write_text(IPTABLES)
+    iptables.call("systemctl --quiet enable --now netfilter-persistent")
+    firewalld.call("systemctl --quiet enable --now firewalld && firewall-cmd --quiet --add-port=9999/tcp")
+    assert not any(reaches(client, host) for client in (uploader, None) for host in (iptables, firewalld))
+
+    both, sources = "assembler,newer", [f"{uploader.address}/32", "2001:db8::/32"]
+    check = control.deploy("--check", hosts=both, oracle_assembler_allowed_sources=sources)
+    assert check.changed("assembler") > 0 and check.changed("newer") > 0
+    assert not any(reaches(uploader, host) for host in (iptables, firewalld))
+    outcome = control.deploy(hosts=both, oracle_assembler_allowed_sources=sources)
+    assert all(reaches(uploader, host) and not reaches(None, host) for host in (iptables, firewalld))
+    assert outcome.output.count("security list or network security group") == 2
+    again = control.deploy(hosts=both, oracle_assembler_allowed_sources=sources)
+    print(f"second run with a firewall, two hosts at once: {again.seconds:.0f} s")
+    assert again.changed("assembler") == again.changed("newer") == 0
+
+    control.deploy(hosts=both, oracle_assembler_allowed_sources=[site.address])
+    assert all(reaches(None, host) and not reaches(uploader, host) for host in (iptables, firewalld))
+    assert without_ours((iptables.root / "etc/iptables/rules.v4").read_text()) == IPTABLES
+    assert rules(without_ours(iptables.call("iptables-save"))) == rules(IPTABLES)
+    assert firewalld.call("firewall-cmd --list-ports") == "9999/tcp", "what others opened for now stays open"
+
+
+def test_a_reboot_keeps_what_firewalls_open(site: Site) -> None:
+    hosts = site.hosts["assembler"], site.hosts["newer"]
+    for host in hosts:
+        host.cut_off()
+        host.boot()
+    assert all(reaches(None, host, within=30) and not reaches(site.hosts["uploader"], host) for host in hosts)
+
+
+def test_firewalls_close_when_the_service_goes_or_withdraws_to_loopback(control: Control, site: Site) -> None:
+    assembler, newer = site.hosts["assembler"], site.hosts["newer"]
+    state = "{{ 'absent' if inventory_hostname == 'newer' else 'present' }}"
+    control.deploy(hosts="assembler,newer", oracle_assembler_state=state, oracle_assembler_listen="127.0.0.1")
+    assert (assembler.root / "etc/iptables/rules.v4").read_text() == IPTABLES
+    assert rules(assembler.call("iptables-save")) == rules(IPTABLES)
+    assert newer.call("firewall-cmd --list-rich-rules; firewall-cmd --permanent --list-rich-rules") == ""
+    assembler.call("systemctl --quiet disable --now netfilter-persistent && iptables -F && iptables -X && rm /etc/iptables/rules.v4")
+
+
+def test_nftables_open_each_chain_that_refuses_and_no_other(site: Site) -> None:
+    host = site.hosts["newer"]
+    (host.root / "etc/nftables.conf").write_text(NFTABLES)
+    shutil.copy(ROOT / ROLE / "files/firewall.py", host.root / "root/firewall.py")
+    host.call(
+        "systemctl --quiet disable --now firewalld && systemctl --quiet enable --now nftables && systemd-run -q python3 -m http.server 8443"
+    )
+    before = host.call("nft list ruleset")
+    program = "python3 /root/firewall.py --port 8443 --source"
+    assert not reaches(None, host)
+    assert json.loads(host.call(f"{program} {site.address} --check"))["changed"]
+    assert host.call("nft list ruleset") == before
+    assert json.loads(host.call(f"{program} {site.address}"))["opened"] == ["nftables"]
+    assert reaches(None, host, within=10) and not reaches(site.hosts["uploader"], host)
+    assert not json.loads(host.call(f"{program} {site.address}"))["changed"]
+    assert "oracle_assembler" not in host.call("nft list table inet bans")
+
+    host.call("systemctl restart nftables")  # loads the file, as a boot does
+    assert reaches(None, host) and not reaches(site.hosts["uploader"], host)
+    assert json.loads(host.call("python3 /root/firewall.py"))["changed"]
+    assert not reaches(None, host)
+    assert host.call("nft list ruleset") == before
+    assert (host.root / "etc/nftables.conf").read_text() == NFTABLES
 
 
 def test_an_upload_through_nginx_with_the_block_from_the_documentation(control: Control, assembler: Host, uploader: Host) -> None:
@@ -318,3 +475,9 @@ def test_absent_leaves_only_the_data_and_purge_nothing(control: Control, assembl
     assert control.deploy(oracle_assembler_state="absent").changed("assembler") == 0
     control.deploy(oracle_assembler_state="absent", oracle_assembler_purge=True)
     assert assembler.status("ls -d /var/lib/oracle_assembler") != 0
+
+
+def test_absent_leaves_nothing_on_the_host_that_uploaded(control: Control, uploader: Host) -> None:
+    assert control.libraries(upload_client_state="absent").changed("uploader") == 1
+    assert uploader.status("ls -d /opt/upload_client") != 0
+    assert control.libraries(upload_client_state="absent").changed("uploader") == 0

@@ -121,6 +121,7 @@ class Service:
         self.data = folder / "data"
         self.state = folder / "state"
         self.log = folder / "service.log"
+        self.host = settings.setdefault("listen", "127.0.0.1")
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.tls = "tls_certificate" in settings
@@ -138,7 +139,6 @@ class Service:
         self.config.write_text(
             json.dumps(
                 {
-                    "listen": "127.0.0.1",
                     "port": self.port,
                     "data_dir": str(self.data),
                     "state_dir": str(self.state),
@@ -150,7 +150,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     @property
     def root(self) -> Path:

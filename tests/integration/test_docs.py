@@ -135,6 +135,7 @@ class Reader:
                 "oracle_assembler_manager": "process",
                 "oracle_assembler_root": str(self.root),
                 "oracle_assembler_port": ports["service"],
+                "upload_client_root": str(folder / "client"),
             },
             "hosts": {"localhost": {}, "db1": {}, "exporter": {}},
         }

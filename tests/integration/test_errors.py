@@ -170,7 +170,7 @@ class OldService(http.server.BaseHTTPRequestHandler):
         body = json.dumps(members).encode()
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

@@ -20,12 +20,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import yaml
 
-from .conftest import ROOT, free_port, secret, until, watch
+from .conftest import free_port, secret, until, watch
 from .test_roundtrip_ansible import BIN, collections_path
 
-ROLE = ROOT / "roles" / "oracle_assembler"
 PLAYBOOK = [
     {
         "name": "Deploy the assembler",
@@ -168,20 +166,6 @@ def bare_check(host: Host) -> Outcome:
 def first(host: Host, bare_check: Outcome) -> Outcome:
     """The first run, as talkative as can be."""
     return host.deploy("--diff", "-vvv", watched=True)
-
-
-def test_the_defaults_are_those_that_the_argument_specs_name() -> None:
-    options = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    assert {name: option["default"] for name, option in options.items() if "default" in option} == defaults
-
-
-def test_every_variable_of_the_role_is_in_the_argument_specs() -> None:
-    options = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    facts = {"oracle_assembler_url", "oracle_assembler_public_key", "oracle_assembler_certificate"}
-    texts = [path.read_text() for folder in ("tasks", "vars", "templates", "handlers") for path in (ROLE / folder).iterdir()]
-    used = set(re.findall(r"(?<![\w./-])oracle_assembler_\w+", "\n".join(texts)))
-    assert used - facts == set(options)
 
 
 def test_offline_it_installs_from_a_wheelhouse_that_is_built_once(tmp_path: Path) -> None:
@@ -380,6 +364,9 @@ def test_absent_removes_all_but_the_data_and_purge_the_rest(host: Host, first: O
         ({"oracle_assembler_python": "/usr/bin/false"}, "No Python 3.10 or later"),
         ({"oracle_assembler_users": [{"name": "dba"}]}, "The user dba needs either a password or a password_hash"),
         ({"oracle_assembler_users": [{"name": "dba", "password_hash": "md5"}]}, "is not a PHC string of scrypt"),
+        ({"oracle_assembler_allowed_sources": ["10.0.0.1/8"]}, "10.0.0.1/8 has host bits set"),
+        ({"oracle_assembler_allowed_sources": ["here"]}, "'here' does not appear to be an IPv4 or IPv6 network"),
+        ({"oracle_assembler_allowed_sources": ["::1"], "oracle_assembler_firewall": False}, "is for the firewall of the host"),
         ({"oracle_assembler_part_size_max": "12 apples"}, "The size 12 apples must be a number of bytes"),
         ({"oracle_assembler_port": 70000}, "oracle_assembler_port must be from 1 to 65535; it is 70000"),
         ({"oracle_assembler_users": [{"name": "a:b", "password": "c"}]}, 'no control characters; "a:b" is not one'),

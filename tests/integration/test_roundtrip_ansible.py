@@ -25,27 +25,32 @@ def collections_path() -> str:
     return str(Path(next(iter(found.__path__))).parents[4])
 
 
-def ansible(client: Client, command: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def control_environment(client: Client, **more: str) -> dict[str, str]:
+    """What ansible commands run with."""
     home = client.folder / "home"
     home.mkdir(exist_ok=True)
+    return {
+        **client.environment(),
+        "HOME": str(home),
+        "ANSIBLE_HOME": str(home / ".ansible"),
+        "ANSIBLE_COLLECTIONS_PATH": collections_path(),
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_LOG_PATH": str(client.folder / "ansible.log"),
+        **more,
+    }
+
+
+def ansible(client: Client, command: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [str(BIN / command), *arguments],
         capture_output=True,
         text=True,
         timeout=300,
         stdin=subprocess.DEVNULL,
-        env={
-            **client.environment(),
-            "HOME": str(home),
-            "ANSIBLE_HOME": str(home / ".ansible"),
-            "ANSIBLE_COLLECTIONS_PATH": collections_path(),
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOG_PATH": str(client.folder / "ansible.log"),
-            **environment,
-        },
+        env=control_environment(client, **environment),
         cwd=client.folder,
         check=False,
     )

@@ -161,6 +161,7 @@ class Recorder(http.server.BaseHTTPRequestHandler):
     def answer(self, status: int, members: dict[str, t.Any]) -> None:
         body = json.dumps(members).encode()
         self.send_response(status)
+        self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
         self.send_header("Content-Length", str(len(body) if self.command != "HEAD" else 0))
         self.end_headers()
         if self.command != "HEAD":

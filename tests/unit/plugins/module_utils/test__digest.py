@@ -37,7 +37,7 @@ class Hashed(MemorySource):
             self.may.release()
 
 
-def nothing() -> None:
+def nothing(done: int) -> None:
     """Let it go on."""
 
 
@@ -90,7 +90,7 @@ def test_a_part_that_the_digest_does_not_come_near_is_sent_slowly_and_does_not_s
 
 
 def test_nobody_waits_for_a_digest_that_failed_and_whoever_asks_for_it_is_told() -> None:
-    def ended() -> t.NoReturn:
+    def ended(done: int) -> t.NoReturn:
         raise Interrupted("the run was ended")
 
     source = Hashed(bytes(80 * MiB))

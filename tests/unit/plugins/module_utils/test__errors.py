@@ -30,3 +30,13 @@ def test_a_refusal_is_as_transient_as_the_service_says(transient: bool) -> None:
     error = Refused("x", status=409, problem="part-conflict", transient=transient)
     assert (error.transient, error.members, error.retry_after) == (transient, {}, None)
     assert error.facts == {"status": 409, "problem": "part-conflict"}
+
+
+def test_a_refusal_shows_the_id_under_which_the_service_has_logged_it() -> None:
+    assert Refused("no", status=409, members={"request_id": "r-1"}).facts["request_id"] == "r-1"
+    assert "request_id" not in Refused("no", status=502).facts
+
+
+@pytest.mark.parametrize(("status", "by_service", "absent"), [(404, True, True), (404, False, False), (410, True, False)])
+def test_only_the_service_can_say_that_there_is_no_such_thing(status: int, by_service: bool, absent: bool) -> None:
+    assert Refused("no", status=status, by_service=by_service).is_absence is absent

@@ -269,7 +269,7 @@ CALLS: list[tuple[str, t.Callable[[FileUpload, str], object], str]] = [
 def test_any_name_comes_through_a_url(
     serve: Serve, route: str, call: t.Callable[[FileUpload, str], object], method: str, name: str
 ) -> None:
-    service, made = answering(serve, Reply(200, {"entries": []}))
+    service, made = answering(serve, Reply(200, {"entries": []}, headers={"File-Mode": "0640"}))
     path = f"folder of {name}/{name}"
     call(made, path)
     (request,) = service.requests
@@ -289,7 +289,7 @@ def test_any_name_comes_through_a_query(serve: Serve, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_url_of_a_file_is_the_one_that_is_asked(serve: Serve, name: str) -> None:
-    service, made = answering(serve, Reply(200, headers={"Content-Length": "0"}))
+    service, made = answering(serve, Reply(200, headers={"Content-Length": "0", "File-Mode": "0640"}))
     made.file(name)
     assert made.url(name) == service.endpoint + service.requests[0].path
 
@@ -312,7 +312,7 @@ def test_a_published_file_is_told_by_its_headers(serve: Serve) -> None:
     "header", [None, "", "sha-256", "sha-256=", "sha-256=::", "sha-512=:AAAA:", "sha-256=:not base64:", "sha-256=:AAAA:"]
 )
 def test_a_digest_that_is_no_sha256_is_not_known(serve: Serve, header: str | None) -> None:
-    headers = {"Content-Length": "7", **({} if header is None else {"Repr-Digest": header})}
+    headers = {"Content-Length": "7", "File-Mode": "0640", **({} if header is None else {"Repr-Digest": header})}
     found = answering(serve, Reply(200, headers=headers))[1].file("a")
     assert found is not None
     assert found["sha256"] is None
@@ -320,14 +320,35 @@ def test_a_digest_that_is_no_sha256_is_not_known(serve: Serve, header: str | Non
 
 def test_a_digest_is_found_among_others(serve: Serve) -> None:
     digest = base64.b64encode(bytes(32)).decode()
-    headers = {"Content-Length": "7", "Repr-Digest": f"sha-512=:AAAA:, sha-256=:{digest}:"}
+    headers = {"Content-Length": "7", "File-Mode": "0640", "Repr-Digest": f"sha-512=:AAAA:, sha-256=:{digest}:"}
     found = answering(serve, Reply(200, headers=headers))[1].file("a")
     assert found is not None
     assert found["sha256"] == "00" * 32
 
 
 def test_no_file_is_none(serve: Serve) -> None:
-    assert answering(serve, Reply(404))[1].file("a") is None
+    assert answering(serve, problem(404, "not-found"))[1].file("a") is None
+
+
+ABSENT: list[t.Callable[[FileUpload], t.Any]] = [
+    lambda made: made.file("a"),
+    lambda made: made.upload(ID),
+    lambda made: made.abort(ID),
+    lambda made: made.delete_file("a"),
+]
+
+
+@pytest.mark.parametrize("ask", ABSENT, ids=["file", "upload", "abort", "delete"])
+def test_a_404_of_something_on_the_way_does_not_mean_that_a_thing_is_not_there(serve: Serve, ask: t.Callable[[FileUpload], t.Any]) -> None:
+    page = Reply(404, headers={"Content-Type": "text/html"}, body=b"<html>no such page</html>")
+    with pytest.raises(Refused, match="something else than the service may answer there"):
+        ask(answering(serve, page)[1])
+
+
+def test_a_page_is_not_taken_for_a_published_file(serve: Serve) -> None:
+    page = Reply(200, headers={"Content-Type": "text/html"}, body=b"<html>please log in</html>")
+    with pytest.raises(Refused, match="no File-Mode; something else than the service"):
+        answering(serve, page)[1].file("a")
 
 
 @pytest.mark.parametrize("status", [403, 409])
@@ -357,9 +378,9 @@ def test_a_whole_file_that_failed_is_read_anew(serve: Serve) -> None:
     assert [request.body for request in service.requests] == [b"one", b"two"]
 
 
-@pytest.mark.parametrize(("status", "was_there"), [(204, True), (404, False)])
-def test_deleting_tells_whether_it_was_there(serve: Serve, status: int, was_there: bool) -> None:
-    made = answering(serve, Reply(status))[1]
+@pytest.mark.parametrize(("reply", "was_there"), [(Reply(204), True), (problem(404, "not-found"), False)])
+def test_deleting_tells_whether_it_was_there(serve: Serve, reply: Reply, was_there: bool) -> None:
+    made = answering(serve, reply)[1]
     assert made.delete_file("a") is made.delete_folder("a") is made.abort(ID) is was_there
 
 
@@ -428,7 +449,7 @@ def test_a_part_is_sent_once_because_its_sender_decides(serve: Serve) -> None:
     assert len(service.requests) == 1
 
 
-@pytest.mark.parametrize(("reply", "known"), [(Reply(200, {"id": ID}), {"id": ID}), (Reply(404), None)])
+@pytest.mark.parametrize(("reply", "known"), [(Reply(200, {"id": ID}), {"id": ID}), (problem(404, "upload-unknown"), None)])
 def test_an_upload_is_known_or_not(serve: Serve, reply: Reply, known: object) -> None:
     assert answering(serve, reply)[1].upload(ID) == known
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 import base64
 import os
 import signal
+import threading
 import typing as t
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.bigfile.oci.plugins.module_utils import _options
-from ansible_collections.bigfile.oci.plugins.module_utils._errors import Interrupted, OptionError, Unreachable
+from ansible_collections.bigfile.oci.plugins.module_utils._errors import DeadlineReached, Interrupted, OptionError, Unreachable
 from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.tiny_service import Reply, TinyService, closed_port
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -46,10 +47,13 @@ def service(**params: t.Any) -> tuple[_options.Service, Module]:
 def quick_and_orderly(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[None]:
     """No jitter, and the signals as they were."""
     monkeypatch.setattr(_options.random, "random", lambda: 0.0)
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
+    timer = signal.getitimer(signal.ITIMER_REAL)
     yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    signal.setitimer(signal.ITIMER_REAL, *timer)
 
 
 # Keys and sizes
@@ -68,7 +72,7 @@ def test_a_key_of_another_length_is_told_by_its_length(size: int) -> None:
 
 @pytest.mark.parametrize("text", [KEY[:-1], KEY + "\n", "-" * 44, "ü" * 44, f" {KEY}", bytes(32).hex()[:-1]])
 def test_what_is_no_base64_is_told_without_showing_it(text: str) -> None:
-    with pytest.raises(OptionError, match=r"^encryption_key is not base64$"):
+    with pytest.raises(OptionError, match=r"^encryption_key is not base64; it takes 32 bytes"):
         _options.key_bytes("encryption_key", text)
 
 
@@ -104,12 +108,14 @@ def test_a_time_is_above_zero(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("name", ["ca_path", "client_cert", "client_key"])
 def test_a_file_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=rf"^{name}: .* does not exist on this host or cannot be read$"):
+    with pytest.raises(
+        OptionError, match=rf"^{name}: .* does not exist on this host or cannot be read; give a file that this user can read$"
+    ):
         service(**{name: str(tmp_path / "none.pem")})
 
 
 def test_a_pinned_key_is_32_bytes() -> None:
-    with pytest.raises(OptionError, match=r"^assembler_public_key is not base64$"):
+    with pytest.raises(OptionError, match=r"^assembler_public_key is not base64; it takes 32 bytes"):
         service(assembler_public_key="?")
 
 
@@ -133,6 +139,12 @@ def test_a_signal_ends_the_run_in_an_orderly_way(number: signal.Signals) -> None
     service()
     with pytest.raises(Interrupted, match=f"ended by {number.name}"):
         signal.raise_signal(number)
+
+
+def test_a_deadline_ends_a_run_that_looks_at_no_clock() -> None:
+    service(deadline=0.2)
+    with pytest.raises(DeadlineReached, match=r"^the deadline of 0.2 seconds is reached$"):
+        threading.Event().wait(60)
 
 
 # The journal

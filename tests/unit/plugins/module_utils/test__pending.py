@@ -12,6 +12,8 @@ from ansible_collections.bigfile.oci.plugins.module_utils import _entry
 from ansible_collections.bigfile.oci.plugins.module_utils._entry import Entry
 from ansible_collections.bigfile.oci.plugins.module_utils._pending import pending
 from ansible_collections.bigfile.oci.plugins.module_utils._plan import Plan
+from ansible_collections.bigfile.oci.plugins.module_utils._progress import Record
+from ansible_collections.bigfile.oci.plugins.module_utils._watch import Seen
 from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.doubles import MemoryJournal, MemoryService
 
 MiB = 1 << 20
@@ -21,6 +23,7 @@ class World:
     def __init__(self) -> None:
         self.service = MemoryService()
         self.journal = MemoryJournal()
+        self.runs: dict[str, Seen] = {}
 
     def begin(self, upload_id: str, path: str = "b.dmp", **names: str) -> Entry:
         return _entry.new(
@@ -34,7 +37,7 @@ class World:
         )
 
     def tell(self, *paths: str) -> list[dict[str, t.Any]]:
-        return pending(self.service, self.journal, *(paths or (None,)))  # type: ignore[arg-type]
+        return pending(self.service, self.journal, *(paths or (None,)), runs=self.runs)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -64,6 +67,7 @@ def test_an_upload_that_both_know_is_told_by_the_service(world: World) -> None:
             "state": "receiving",
             "expires": "2026",
             "journaled": True,
+            "progress": None,
         }
     ]
 
@@ -80,6 +84,27 @@ def test_an_upload_that_only_the_journal_knows_is_told_by_its_notes(world: World
     (row,) = world.tell()
     assert (row["state"], row["journaled"], row["expires"]) == ("unknown", True, None)
     assert (row["parts_present"], row["bytes_present"]) == (1, 2 * MiB)
+
+
+SENDING = Record("sending", "b.dmp", "/u01/b.dmp", MemoryService.base, 17 * MiB, 4, 1, 9 * MiB, 17 * MiB, MiB, 8, None, 42, 1795511700.0)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_run_of_an_upload_is_told_with_it(world: World, told: bool) -> None:
+    entry = world.begin("1")
+    world.journal.begin("key-of-it-and-more", entry._asdict())
+    if told:
+        world.service.begin(_entry.opening(entry, "reference"))
+    world.runs = {"key-of-it-and-mo": Seen(SENDING, True)}
+    (row,) = world.tell()
+    assert row["progress"] == SENDING.told(running=True)
+
+
+def test_a_run_that_has_no_upload_yet_is_told_while_it_runs(world: World) -> None:
+    world.runs = {"1": Seen(SENDING, True), "2": Seen(SENDING, False), "3": Seen(SENDING._replace(endpoint="https://other.example"), True)}
+    (row,) = world.tell("b.dmp")
+    assert (row["upload_id"], row["path"], row["size"], row["progress"]["running"]) == (None, "b.dmp", 17 * MiB, True)
+    assert world.tell("c.dmp") == []
 
 
 def test_uploads_are_sorted_by_destination(world: World) -> None:

@@ -656,11 +656,40 @@ def test_a_file_that_appears_meanwhile_is_left_alone_without_force_and_nothing_s
 
 def test_parts_of_an_upload_that_the_service_forgot_are_not_called_safe(world: World) -> None:
     def gone(upload_id: str, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
-        raise Refused("the service does not know the upload any more", status=404)
+        raise Refused("the service does not know the upload any more", status=404, by_service=True)
 
     world.service.stitch = gone  # type: ignore[method-assign]
     with pytest.raises(Refused, match=r"does not know the upload any more$"):
         world.upload()
+
+
+DIFFERENT = [{"path": "dumps/exq.dmp"}, {"size": SIZE + 1}, {"part_size": 6 * MiB}, {"sealing": None}, {"release_key": "at_stitch"}]
+
+
+@pytest.mark.parametrize("differs", DIFFERENT)
+def test_an_upload_that_the_service_began_differently_is_given_up_before_a_byte_is_sent(world: World, differs: dict[str, t.Any]) -> None:
+    begin = world.service.begin
+    world.service.begin = lambda wanted: begin({**wanted, **differs})  # type: ignore[method-assign]
+    with pytest.raises(Damaged, match="changed on the way"):
+        world.upload()
+    assert (world.service.sent, world.service.pending, world.journal.entries()) == ([], {}, {})
+
+
+@pytest.mark.parametrize("differs", DIFFERENT)
+def test_a_pending_upload_that_was_begun_differently_is_not_gone_on_with(world: World, differs: dict[str, t.Any]) -> None:
+    world.interrupted()
+    lost = world.entry["id"]
+    world.service.pending[lost].update(differs)
+    outcome = world.upload()
+    assert (world.published, outcome.resumed, outcome.parts_sent) == (world.source.content, False, 4)
+    assert lost not in world.service.pending
+
+
+def test_a_file_that_was_published_elsewhere_is_told(small: World) -> None:
+    put_file = small.service.put_file
+    small.service.put_file = lambda path, headers, body: {**put_file(path, headers, body), "path": "dumps/exq.dmp"}  # type: ignore[method-assign]
+    with pytest.raises(UploadError, match=r"as dumps/exq\.dmp"):
+        small.upload()
 
 
 def test_parts_that_stitching_finds_missing_are_sent(world: World) -> None:
@@ -769,7 +798,7 @@ def test_a_receipt_that_disagrees_is_an_error(size: int, receipt: dict[str, t.An
     world = World(size)
     place = world.service.place
     world.service.place = lambda *some, **more: {**place(*some, **more), **receipt}  # type: ignore[method-assign]
-    with pytest.raises(UploadError, match=r"the service published \d+ bytes with SHA-256 \w+, the source has"):
+    with pytest.raises(UploadError, match=r"the service published \d+ bytes with SHA-256 \w+ as dumps/exp.dmp, the source has"):
         world.upload()
 
 

@@ -27,10 +27,13 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterat
     for name in ("ENDPOINT", "USERNAME", "PASSWORD", "TOKEN", "ENCRYPTION_KEY", "JOURNAL", "VALIDATE_CERTS", "CA_PATH"):
         monkeypatch.delenv(f"BIGFILE_{name}", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)}
+    timer = signal.getitimer(signal.ITIMER_REAL)
     yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    signal.setitimer(signal.ITIMER_REAL, *timer)
 
 
 class Result(dict[str, t.Any]):

@@ -176,6 +176,8 @@ def test_a_library_that_is_missing_is_named(
     result = run_module(main, **options)
     assert library in result["msg"]
     assert sys.executable in result["msg"]
+    assert "The role bigfile.oci.upload_client brings all" in result["msg"]
+    assert "upload_client_python" in result["msg"]
 
 
 # A run from beginning to end

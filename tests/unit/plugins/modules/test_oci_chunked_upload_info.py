@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.bigfile.oci.plugins.modules import oci_chunked_upload_info
 from ansible_collections.bigfile.oci.plugins.modules.oci_chunked_upload_info import main
-from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.tiny_service import Reply, Request, TinyService
+from ansible_collections.bigfile.oci.tests.unit.plugins.module_utils.tiny_service import Reply, Request, TinyService, problem
 
 Run = t.Callable[..., t.Any]
 
@@ -33,7 +33,7 @@ def answer(request: Request) -> Reply:
         return Reply(200, {"uploads": [UPLOAD]})
     if request.path == "/v1/files/dumps/exp.dmp":
         return Reply(200, headers={"File-Mode": "0640"}, body=b"content")
-    return Reply(404)
+    return problem(404, "not-found")
 
 
 @pytest.fixture

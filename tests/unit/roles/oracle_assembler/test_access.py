@@ -105,6 +105,11 @@ def test_every_error_is_a_problem(client: Client, method: str, path: str, argume
     assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
 
 
+def test_a_method_that_is_not_allowed_is_answered_with_all_that_are(client: Client) -> None:
+    answer = client.call("POST", "/v1/files/a")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "DELETE, GET, HEAD, PATCH, PUT")
+
+
 def test_the_server_announces_its_limits(client: Client) -> None:
     server = client.call("GET", "/v1/server").json()
     assert (server["api"], server["sealing"], server["limits"]["parts_max"]) == (1, ["AES256_GCM_HKDF_1MB"], 10_000)
@@ -164,7 +169,7 @@ def test_log_lines_are_json_and_hold_no_secrets(client: Client, service: Service
         time.sleep(0.01)
     lines = text.splitlines()
     failure = next(entry for entry in map(json.loads, reversed(lines)) if entry.get("problem") == "segment-damaged")
-    assert failure["user"] == "dba" and failure["request_id"] and failure["status"] == 422
+    assert failure["user"] == "dba" and failure["request_id"] and failure["status"] == 422 and failure["upload_id"] == upload.id
     token = str(client.http.headers["Authorization"]).split()[1]
     for secret in (service.password, token, wrapped, upload.key.hex()):
         assert not any(secret in line for line in lines)

@@ -27,6 +27,7 @@ from oracle_assembler.store.records import ENDING, PUBLISHED, PUBLISHING, RECEIV
 from oracle_assembler.uploads import beginning, receiving, stitching, sweeping
 from oracle_assembler.uploads.assembler import Assembler
 from oracle_assembler.uploads.recovery import recover
+from oracle_assembler.uploads.upload import Stitching
 from oracle_assembler.uploads.upload import Upload as Pending
 
 PLAIN_HASH = "$scrypt$ln=4,r=1,p=1$" + "A" * 22 + "$" + "A" * 43
@@ -272,6 +273,31 @@ def test_a_crash_after_the_rename_is_a_published_upload_with_its_receipt(tmp_pat
     assert again.stitch(upload).is_published()
 
 
+def test_a_part_that_comes_during_the_stitching_is_told_to_wait(tmp_path: pathlib.Path) -> None:
+    upload, life = Upload("dumps/exp", os.urandom(PART), True, "with_parts"), Life(tmp_path)
+    life.begin(upload).stitching = Stitching(upload.sha256)
+    with pytest.raises(Problem, match="is being stitched") as caught:
+        life.put(upload, 1)
+    assert caught.value.kind.retryable
+
+
+def test_a_stitching_that_fails_is_one_event_with_the_ids_and_the_cause(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload, life = Upload("dumps/exp", os.urandom(PART), True, "with_parts"), Life(tmp_path)
+    life.begin(upload)
+    life.put(upload)
+    told: list[tuple[str, dict[str, t.Any]]] = []
+    life.assembler.observe = lambda event, **facts: told.append((event, facts))
+
+    def broken(*_unused: t.Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(stitching, "make_durable", broken)
+    problem = life.stitch(upload).problem
+    ((event, facts),) = told
+    assert (event, facts["upload_id"], facts["request_id"], facts["outcome"]) == ("stitched", upload.id, "request", "storage-failed")
+    assert problem and problem["request_id"] == "request" and isinstance(facts["failure"], OSError)
+
+
 def test_a_crash_right_after_publishing_leaves_no_segments(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upload, life = Upload("dumps/exp", os.urandom(PART), True, "with_parts"), Life(tmp_path)
     pending = life.begin(upload)
@@ -302,6 +328,17 @@ def test_a_record_that_cannot_be_read_stops_nothing(tmp_path: pathlib.Path) -> N
     life.begin(upload)
     (tmp_path / "state" / "uploads" / f"{'0' * 32}.json").write_text("{", "utf-8")
     assert Life(tmp_path).pending(upload).missing() == [(1, 1)]
+
+
+@pytest.mark.parametrize("content", [b"", bytes(300)], ids=["empty", "zeros"])
+def test_a_record_that_a_power_cut_left_empty_goes_and_so_does_what_it_stood_for(tmp_path: pathlib.Path, content: bytes) -> None:
+    upload, life = Upload("dumps/exp", b"x", True, "with_parts"), Life(tmp_path)
+    life.begin(upload)
+    (tmp_path / "state" / "uploads" / f"{upload.id}.json").write_bytes(content)
+    again = Life(tmp_path)
+    assert list((tmp_path / "state" / "uploads").iterdir()) == []
+    again.run(sweeping.sweep_orphans(again.assembler, time.time() + again.assembler.config.upload_age + 1))
+    assert list(life.published.parent.iterdir()) == []
 
 
 def test_a_destination_that_was_taken_by_a_folder_meanwhile_is_a_problem_and_nothing_is_lost(tmp_path: pathlib.Path) -> None:

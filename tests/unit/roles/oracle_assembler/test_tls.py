@@ -137,7 +137,7 @@ def hang_up(service: Service) -> None:
 
 def certificate_of(connection: http.client.HTTPSConnection) -> bytes:
     """What the other end showed."""
-    return t.cast(ssl.SSLSocket, t.cast(socket.socket, connection.sock)).getpeercert(binary_form=True) or b""
+    return t.cast("ssl.SSLSocket", t.cast(socket.socket, connection.sock)).getpeercert(binary_form=True) or b""
 
 
 def test_an_open_connection_goes_on_and_a_new_one_has_the_new_certificate(

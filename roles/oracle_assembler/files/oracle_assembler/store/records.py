@@ -155,12 +155,18 @@ class Records:
             return {found.group(1) for found in map(_NAME.fullmatch, os.listdir(folder)) if found}
 
     def load_all(self) -> t.Iterator[tuple[str, Record | None]]:
-        """Every record by id; None for one that cannot be read."""
+        """Every record by id; None for one that cannot be read.
+
+        An empty one is that of a single file in a power cut, as it was not synced. It goes, and so do the leftovers, being orphans now.
+        """
         with open_folder(self._folder) as folder:
             for name in sorted(os.listdir(folder)):
                 found = _NAME.fullmatch(name)
-                if found:
-                    yield found.group(1), _parse(read_whole(folder, name))
+                data = read_whole(folder, name) if found else b""
+                if found and data.strip(b"\0"):
+                    yield found.group(1), _parse(data)
+                elif found:
+                    unlink_if_there(folder, name)
 
 
 def _parse(data: bytes) -> Record | None:

@@ -10,7 +10,6 @@ Nothing is published whose size or SHA-256 differ from what the stitch call says
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import typing as t
 
@@ -24,8 +23,6 @@ from .assembler import Assembler, unknown
 from .following import finish, follow
 from .threads import settled
 from .upload import Stitching, Upload, ranges, rfc3339
-
-_log = logging.getLogger(__name__)
 
 PATIENCE_MOST = 10.0
 """Seconds that a request may wait for the end of a stitching."""
@@ -92,7 +89,7 @@ def _refuse_existing(upload: Upload, asked: Asked) -> None:
 
 
 async def _run(assembler: Assembler, upload: Upload, asked: Asked, stream: Stream) -> None:
-    began, problem = time.monotonic(), None
+    began, problem, failure = time.monotonic(), None, None
     try:
         await _open(assembler, upload, stream)
         await _check(assembler, upload, asked, stream)
@@ -101,17 +98,17 @@ async def _run(assembler: Assembler, upload: Upload, asked: Asked, stream: Strea
         problem = error
     except InterruptedError:
         pass
-    except OSError as error:
-        _log.exception("the storage failed while stitching", extra={"upload_id": upload.record.id})
-        problem = from_os_error(error) or _internal()
-    except Exception:
-        _log.exception("stitching failed", extra={"upload_id": upload.record.id})
-        problem = _internal()
+    except Exception as error:
+        failure = error
+        problem = (from_os_error(error) if isinstance(error, OSError) else None) or _internal()
     if problem:
         upload.problem = problem.document(asked.request_id)
     upload.stitching = None
     ended = problem.name if problem else "published" if upload.is_published() else "interrupted"
-    assembler.observe("stitched", upload_id=upload.record.id, user=upload.record.user, outcome=ended, seconds=time.monotonic() - began)
+    assembler.observe(
+        "stitched", upload_id=upload.record.id, request_id=asked.request_id, user=upload.record.user, outcome=ended,
+        seconds=time.monotonic() - began, failure=failure,
+    )  # fmt: skip
 
 
 def _internal() -> Problem:

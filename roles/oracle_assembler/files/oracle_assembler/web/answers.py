@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import logging
 import typing as t
 
 from fastapi import FastAPI, Request
@@ -14,10 +13,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 
 from ..problems import KINDS, MEDIA_TYPE, Problem, from_os_error
 
-_log = logging.getLogger(__name__)
 _SCHEMA = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _FRAMEWORK = {404: "not-found", 405: "method-not-allowed", 400: "malformed", 413: "too-large"}
 
@@ -29,8 +28,19 @@ def answer(problem: Problem, request_id: str, headers: t.Mapping[str, str] | Non
     )
 
 
-def problem_of(error: BaseException) -> Problem:
-    """What to answer to an exception."""
+def problem_of(error: BaseException, state: dict[str, t.Any]) -> Problem:
+    """What to answer to an exception; noted in the state of its request, for the one line that the log has of it."""
+    problem = _known(error)
+    if problem is None:
+        state["error"] = error
+        problem = (from_os_error(error) if isinstance(error, OSError) else None) or Problem(
+            "internal", "the service failed, its log says why"
+        )
+    state["problem"] = problem.name
+    return problem
+
+
+def _known(error: BaseException) -> Problem | None:
     if isinstance(error, Problem):
         return error
     if isinstance(error.__cause__, Problem):  # raised while the framework read a body
@@ -41,8 +51,7 @@ def problem_of(error: BaseException) -> Problem:
         return Problem(_FRAMEWORK.get(error.status_code, "malformed"), str(error.detail))
     if isinstance(error, ClientDisconnect):
         return Problem("malformed", "the connection ended before the body did")
-    _log.error("a request failed", exc_info=error)
-    return (from_os_error(error) if isinstance(error, OSError) else None) or Problem("internal", "the service failed, its log says why")
+    return None
 
 
 def _complaints(error: RequestValidationError) -> str:
@@ -51,14 +60,20 @@ def _complaints(error: RequestValidationError) -> str:
 
 async def handle(request: Request, error: Exception) -> Response:
     """The one exception handler."""
-    problem = problem_of(error)
-    request.state.problem = problem.name
-    allow = getattr(error, "headers", None) or {}
-    return answer(problem, request.state.request_id, allow)
+    problem = problem_of(error, request.scope["state"])
+    headers = {"Allow": _allowed(request)} if problem.name == "method-not-allowed" else getattr(error, "headers", None)
+    return answer(problem, request.state.request_id, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Let it handle all exceptions of an application."""
+def _allowed(request: Request) -> str:
+    """All methods of this path (RFC 9110, section 10.2.1); the framework names those of one route."""
+    matching = (route for route in request.app.state.routes if route.matches(request.scope)[0] != Match.NONE)
+    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
+
+
+def install(app: FastAPI, routes: t.Sequence[Route]) -> None:
+    """Let it handle all exceptions of an application that has these routes."""
+    app.state.routes = routes
     for kind in (Problem, RequestValidationError, HTTPException, OSError, ClientDisconnect):
         app.add_exception_handler(kind, handle)
 

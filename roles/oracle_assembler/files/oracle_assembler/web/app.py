@@ -11,6 +11,7 @@ import contextlib
 import typing as t
 
 from fastapi import APIRouter, FastAPI
+from starlette.routing import Route
 
 from .. import __version__
 from ..attempts import Attempts
@@ -52,7 +53,7 @@ def bare_app() -> FastAPI:
     )  # fmt: skip
     for router in _ROUTERS:
         app.include_router(router)
-    answers.install(app)
+    answers.install(app, [t.cast(Route, route) for router in _ROUTERS for route in router.routes])
     return app
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 import urllib.parse
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer
 
 from ..attempts import Attempts
@@ -49,13 +49,13 @@ async def user_of(request: Request, _credentials: t.Annotated[t.Any, Security(_b
     return str(request.state.user)
 
 
-def raw_path(request: Request, prefix: str) -> str:
-    """The path below ``prefix`` as it was sent, decoded component by component: an encoded slash is no separator.
+async def path_of(request: Request, _path: t.Annotated[str, Path(alias="path", description="Encoded component by component.")]) -> str:
+    """What stands behind ``/v1/<kind>/`` as it was sent, decoded component by component: an encoded slash is no separator.
 
     :raises Problem: ``path-refused``.
     """
     raw: bytes = request.scope["raw_path"].split(b"?", 1)[0]
-    components = raw[len(prefix) :].split(b"/")
+    _root, _version, _kind, *components = raw.split(b"/")
     return "/".join(_decoded(component) for component in components)
 
 
@@ -88,9 +88,10 @@ def body_of(request: Request) -> Body:
 TheDesk = t.Annotated[Desk, Depends(desk_of)]
 TheAssembler = t.Annotated[Assembler, Depends(assembler_of)]
 TheUser = t.Annotated[str, Depends(user_of)]
+ThePath = t.Annotated[str, Depends(path_of)]
 
 BINARY_BODY: t.Mapping[str, t.Any] = {
     "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
 
-__all__ = ["BINARY_BODY", "Desk", "TheAssembler", "TheDesk", "TheUser", "body_of", "length_of", "raw_path"]
+__all__ = ["BINARY_BODY", "Desk", "TheAssembler", "TheDesk", "ThePath", "TheUser", "body_of", "length_of"]

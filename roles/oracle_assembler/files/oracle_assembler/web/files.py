@@ -20,10 +20,9 @@ from ..uploads import files, singles
 from ..uploads.upload import rfc3339
 from . import models
 from .answers import problems
-from .desk import BINARY_BODY, TheAssembler, TheUser, body_of, length_of, raw_path
+from .desk import BINARY_BODY, TheAssembler, ThePath, TheUser, body_of, length_of
 from .ranges import wanted
 
-_PREFIX = "/v1/files/"
 _TOKEN = ("token-missing", "token-invalid", "token-expired")
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):\s*(?:,|$)")
 _FACTS_HEADERS = {
@@ -51,7 +50,7 @@ def _sha256_of(header: str) -> str:
     },
 )  # fmt: skip
 async def put(
-    request: Request, response: Response, assembler: TheAssembler, user: TheUser,
+    request: Request, response: Response, path: ThePath, assembler: TheAssembler, user: TheUser,
     upload_id: t.Annotated[models.UploadId, Header()],
     upload_size: t.Annotated[int, Header(ge=0)],
     repr_digest: t.Annotated[str, Header(description="RFC 9530, sha-256")],
@@ -61,11 +60,12 @@ async def put(
     if_none_match: t.Annotated[str | None, Header()] = None,
 ) -> models.Receipt:  # fmt: skip
     """Upload a whole file."""
+    request.state.upload_id = upload_id
     sha256 = _sha256_of(repr_digest)
     if not sha256:
         raise Problem("invalid", "Repr-Digest has no sha-256")
     arriving = singles.Arriving(
-        id=upload_id, path=raw_path(request, _PREFIX), size=upload_size, sha256=sha256, sealed=upload_sealing != "none",
+        id=upload_id, path=path, size=upload_size, sha256=sha256, sealed=upload_sealing != "none",
         wrapped_key=upload_key, mode=upload_mode, overwrite=if_none_match != "*", length=length_of(request),
     )  # fmt: skip
     placed = await singles.receive_file(assembler, user, arriving, body_of(request))
@@ -89,9 +89,9 @@ def _headers(facts: files.Facts) -> dict[str, str]:
     "/v1/files/{path:path}", response_class=Response,
     responses={**problems(*_TOKEN, "path-refused", "not-found", "not-a-file", "not-a-folder", "storage-failed"), 200: {"headers": _FACTS_HEADERS}},
 )  # fmt: skip
-async def head(request: Request, assembler: TheAssembler, user: TheUser) -> Response:
+async def head(path: ThePath, assembler: TheAssembler, user: TheUser) -> Response:
     """Size, time, mode and digest of a file; the file is not read."""
-    facts = await files.facts(assembler, user, raw_path(request, _PREFIX))
+    facts = await files.facts(assembler, user, path)
     return Response(headers=_headers(facts), media_type="application/octet-stream")
 
 
@@ -103,9 +103,9 @@ async def head(request: Request, assembler: TheAssembler, user: TheUser) -> Resp
         206: {"description": "A range", "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
     },
 )  # fmt: skip
-async def get(request: Request, assembler: TheAssembler, user: TheUser, range: t.Annotated[str | None, Header()] = None) -> Response:
+async def get(path: ThePath, assembler: TheAssembler, user: TheUser, range: t.Annotated[str | None, Header()] = None) -> Response:
     """Download a file, or one range of it."""
-    file, facts = await files.open_published(assembler, user, raw_path(request, _PREFIX))
+    file, facts = await files.open_published(assembler, user, path)
     span = wanted(range, facts.size)
     headers = _headers(facts)
     begin, end = span or (0, facts.size)
@@ -117,11 +117,12 @@ async def get(request: Request, assembler: TheAssembler, user: TheUser, range: t
 
 
 @router.patch(
-    "/v1/files/{path:path}", responses=problems(*_TOKEN, "path-refused", "not-found", "not-a-file", "not-a-folder", "storage-failed")
+    "/v1/files/{path:path}",
+    responses=problems(*_TOKEN, "malformed", "path-refused", "not-found", "not-a-file", "not-a-folder", "storage-failed"),
 )
-async def patch(request: Request, asked: models.ModeAsked, assembler: TheAssembler, user: TheUser) -> models.FileFacts:
+async def patch(path: ThePath, asked: models.ModeAsked, assembler: TheAssembler, user: TheUser) -> models.FileFacts:
     """Change a file's mode."""
-    facts = await files.set_mode(assembler, user, raw_path(request, _PREFIX), asked.mode)
+    facts = await files.set_mode(assembler, user, path, asked.mode)
     return models.FileFacts(path=facts.path, size=facts.size, mode=facts.mode, modified=rfc3339(facts.modified), sha256=facts.sha256)
 
 
@@ -129,6 +130,6 @@ async def patch(request: Request, asked: models.ModeAsked, assembler: TheAssembl
     "/v1/files/{path:path}", status_code=204,
     responses=problems(*_TOKEN, "path-refused", "not-found", "not-a-file", "not-a-folder", "storage-failed"),
 )  # fmt: skip
-async def delete(request: Request, assembler: TheAssembler, user: TheUser) -> None:
+async def delete(path: ThePath, assembler: TheAssembler, user: TheUser) -> None:
     """Delete a file."""
-    await files.delete(assembler, user, raw_path(request, _PREFIX))
+    await files.delete(assembler, user, path)

@@ -6,15 +6,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from ..uploads import folders
 from ..uploads.upload import rfc3339
 from . import models
 from .answers import problems
-from .desk import TheAssembler, TheUser, raw_path
+from .desk import TheAssembler, ThePath, TheUser
 
-_PREFIX = "/v1/folders/"
 _TOKEN = ("token-missing", "token-invalid", "token-expired")
 router = APIRouter(tags=["folders"])
 
@@ -26,18 +25,16 @@ router = APIRouter(tags=["folders"])
         200: {"model": models.FolderMade, "description": "It was there"},
     },
 )  # fmt: skip
-async def create(request: Request, response: Response, assembler: TheAssembler, user: TheUser) -> models.FolderMade:
+async def create(path: ThePath, response: Response, assembler: TheAssembler, user: TheUser) -> models.FolderMade:
     """Create a folder and its parents."""
-    path = raw_path(request, _PREFIX)
     created = await folders.create(assembler, user, path)
     response.status_code = 201 if created else 200
     return models.FolderMade(path=path, created=created)
 
 
 @router.get("/v1/folders/{path:path}", responses=problems(*_TOKEN, "path-refused", "not-found", "not-a-folder", "storage-failed"))
-async def show(request: Request, assembler: TheAssembler, user: TheUser) -> models.Folder:
+async def show(path: ThePath, assembler: TheAssembler, user: TheUser) -> models.Folder:
     """List a folder; an empty path is the root."""
-    path = raw_path(request, _PREFIX)
     found = await folders.entries(assembler, user, path)
     entries = [
         models.Entry(name=name, type="folder" if is_folder else "file", size=size, modified=rfc3339(modified))
@@ -50,6 +47,6 @@ async def show(request: Request, assembler: TheAssembler, user: TheUser) -> mode
     "/v1/folders/{path:path}", status_code=204,
     responses=problems(*_TOKEN, "path-refused", "not-found", "not-a-folder", "folder-not-empty", "folder-in-use", "storage-failed"),
 )  # fmt: skip
-async def delete(request: Request, assembler: TheAssembler, user: TheUser, recursive: bool = False) -> None:
+async def delete(path: ThePath, assembler: TheAssembler, user: TheUser, recursive: bool = False) -> None:
     """Delete a folder, with all that is in it only when asked."""
-    await folders.delete(assembler, user, raw_path(request, _PREFIX), recursive=recursive)
+    await folders.delete(assembler, user, path, recursive=recursive)

@@ -29,6 +29,10 @@ _OPEN = {("POST", "/v1/token"), ("GET", "/v1/server"), ("GET", "/healthz"), ("GE
 JSON_BODY_MAX = 64 << 10
 
 
+_NOTHING_YET: t.Mapping[str, t.Any] = {"user": None, "upload_id": None, "problem": None, "error": None}
+"""What is learnt of a request on its way, for its line in the log."""
+
+
 class Call:
     """One request on its way; stands between the application and the server."""
 
@@ -39,7 +43,7 @@ class Call:
         self.status = 0
         self.body_done = False
         self._left = JSON_BODY_MAX
-        scope["state"] = {**scope.get("state", {}), "request_id": self.request_id, "user": None, "problem": None}
+        scope["state"] = {**scope.get("state", {}), "request_id": self.request_id, **_NOTHING_YET}
 
     async def receive(self) -> Message:
         """The next piece of the body, in time."""
@@ -96,8 +100,7 @@ class Gate:
         scope["state"]["user"] = self._tokens.user(credential.strip().decode("latin-1"))
 
     async def _answer(self, call: Call, error: Exception) -> None:
-        problem = problem_of(error)
-        call.scope["state"]["problem"] = problem.name
+        problem = problem_of(error, call.scope["state"])
         if not call.status:
             await answer(problem, call.request_id)(call.scope, call.receive, call.send)
 
@@ -106,8 +109,10 @@ class Gate:
         self._observer.request(call.status)
         facts = {"request_id": call.request_id, "method": scope["method"], "path": scope["path"], "status": call.status}
         facts.update(user=state["user"], problem=state["problem"], seconds=round(time.monotonic() - call.began, 3))
+        facts["upload_id"] = state["upload_id"] or scope.get("path_params", {}).get("upload_id")
         level = logging.INFO if call.status >= 400 else logging.DEBUG
-        _log.log(logging.ERROR if call.status >= 500 else level, "request", extra=t.cast("dict[str, object]", facts))
+        failed = call.status >= 500 or state["error"]
+        _log.log(logging.ERROR if failed else level, "request", extra=t.cast("dict[str, object]", facts), exc_info=state["error"])
 
 
 __all__ = ["Gate"]

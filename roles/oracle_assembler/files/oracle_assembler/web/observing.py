@@ -38,11 +38,11 @@ class Observer:
         """A request was answered."""
         self._requests.labels(str(status)).inc()
 
-    def __call__(self, event: str, **facts: t.Any) -> None:
-        """Something happened; called from any thread."""
+    def __call__(self, event: str, *, failure: BaseException | None = None, **facts: t.Any) -> None:
+        """Something happened; called from any thread. ``failure``: it is our own, or the disk's."""
         getattr(self, "_on_" + event.replace("-", "_"), self._on_other)(**facts)
-        quiet = event in ("part", "part-again")
-        _log.log(logging.DEBUG if quiet else logging.INFO, event, extra=facts)
+        level = logging.ERROR if failure else logging.DEBUG if event in ("part", "part-again") else logging.INFO
+        _log.log(level, event, extra=facts, exc_info=failure)
 
     def _on_other(self, **facts: t.Any) -> None:
         """An event that is only logged."""

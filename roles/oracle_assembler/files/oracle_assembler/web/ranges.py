@@ -10,7 +10,8 @@ import re
 
 from ..problems import Problem
 
-_ONE = re.compile(r"bytes=\s*(\d*)-(\d*)\s*", re.IGNORECASE | re.ASCII)
+# More digits than a file has bytes make no range. int() would refuse thousands of them.
+_ONE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.IGNORECASE | re.ASCII)
 
 
 def wanted(header: str | None, size: int) -> tuple[int, int] | None:

@@ -42,10 +42,11 @@ def _shown(assembler: Assembler, upload: Upload) -> models.Upload:
         200: {"model": models.Upload, "description": "It was begun by the same call before"},
     },
 )  # fmt: skip
-async def begin(asked: models.Begin, response: Response, assembler: TheAssembler, user: TheUser) -> models.Upload:
+async def begin(request: Request, asked: models.Begin, response: Response, assembler: TheAssembler, user: TheUser) -> models.Upload:
     """Begin an upload; asked again with the same id and members it gives the same upload."""
     header = asked.sealing.header if asked.sealing else None
     wanted = beginning.Asked(**asked.model_dump(exclude={"sealing"}), header=header)
+    request.state.upload_id = asked.id
     upload, new = await beginning.begin(assembler, user, wanted)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/uploads/{upload.record.id}"
