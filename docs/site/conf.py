@@ -8,10 +8,11 @@ import typing as t
 from docutils import nodes
 from sphinx.application import Sphinx
 
-ANSIBLE = "https://docs.ansible.com/projects/ansible/latest/reference_appendices"
+ANSIBLE = "https://docs.ansible.com/projects/ansible/latest"
 ANSIBLE_LABELS = {
-    "ansible_configuration_settings": f"{ANSIBLE}/config.html#ansible-configuration-settings",
-    "common_return_values": f"{ANSIBLE}/common_return_values.html#common-return-values",
+    "action_plugins": f"{ANSIBLE}/plugins/action.html#action-plugins",
+    "ansible_configuration_settings": f"{ANSIBLE}/reference_appendices/config.html#ansible-configuration-settings",
+    "common_return_values": f"{ANSIBLE}/reference_appendices/common_return_values.html#common-return-values",
 }
 """What antsibull-docs refers to in Ansible's own documentation. Intersphinx would fetch a list of all labels to look up these."""
 
