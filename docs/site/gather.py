@@ -21,17 +21,13 @@ LINK = re.compile(r"(\]\()(?![a-z]+:)([^)#\s]+)")
 
 MORE = "@more@"
 
-ELSEWHERE = {
-    "CONTRIBUTING.md": "contributing.md",
-    "roles/oracle_assembler/README.md": "collection/oracle_assembler_role.rst",
-}
-"""Pages that do not lie in docs/, and where they are in the site. The role's is made from its argument specs."""
-
 
 def pages(root: Path) -> dict[str, str]:
     """Every page, by its place in the repository: its place in the site."""
     found = {f"docs/{path.name}": path.name for path in (root / "docs").glob("*.md")}
-    return {**found, **ELSEWHERE}
+    # The page of a role is made from its argument specs.
+    roles = {f"roles/{path.name}/README.md": f"collection/{path.name}_role.rst" for path in (root / "roles").iterdir()}
+    return {**found, **roles, "CONTRIBUTING.md": "contributing.md"}
 
 
 def relinked(text: str, page: str, *, root: Path, site: t.Mapping[str, str]) -> str:

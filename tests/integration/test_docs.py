@@ -186,7 +186,8 @@ def galaxy(base: Path) -> t.Iterator[Galaxy]:
     """Where ansible-galaxy finds the collection as it would be published."""
     folder = base / "package"
     subprocess.run([str(BIN / "ansible-galaxy"), "collection", "build", "--output-path", str(folder), str(ROOT)], check=True)
-    with Galaxy(next(folder.glob("*.tar.gz"))) as running:
+    [package] = folder.glob("*.tar.gz")
+    with Galaxy(package) as running:
         yield running
 
 
