@@ -22,7 +22,7 @@ PACKAGES = ["ca-certificates", "dbus", "firewalld", "iproute2", "iptables-persis
 PACKAGES += ["openssh-server", "openssl", "procps", "python3", "sudo", "systemd", "systemd-sysv"]
 """What a server image has, and what the role asks for or a scenario starts on it."""
 
-STORED = ["python3-venv"]
+STORED = ["python3-apt", "python3-venv"]
 """What can be installed later, without an index in reach."""
 
 ADMIN = "opc"

@@ -37,7 +37,7 @@ SAYS_ENOUGH = {
     "stitching failed: {problem.get('detail')}": "the service says what to do; what is safe is said after it",
     "ended by {signal.Signals(number).name}": "whoever ended it knows; what is safe is said after it",
     "the run was ended": "the other threads of a run that ended for a reason that is told",
-    "the deadline of {self._deadline} seconds is reached": "the user's own wish; what is safe is said after it",
+    "the deadline of {deadline} seconds is reached": "the user's own wish; what is safe is said after it",
 }
 
 

@@ -224,7 +224,7 @@ def test_a_problem_is_told_in_its_own_words(serve: Serve) -> None:
     error = refusal(serve(problem(409, "part-conflict", etag="e")))
     assert re.fullmatch(r"http://\S+ says: about part-conflict \(HTTP 409, request r-1\)", str(error))
     assert (error.status, error.problem, error.members["etag"]) == (409, "part-conflict", "e")
-    assert error.facts == {"status": 409, "problem": "part-conflict"}
+    assert error.facts == {"status": 409, "problem": "part-conflict", "request_id": "r-1"}
 
 
 @pytest.mark.parametrize("retryable", [True, False])
