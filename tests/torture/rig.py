@@ -33,6 +33,10 @@ class WrongService(Service):
         super().start()
         return self
 
+    def is_alive(self) -> bool:
+        """Whether it was not killed yet."""
+        return self.process is not None and self.process.poll() is None
+
     def died(self, seconds: float = 60) -> None:
         """Wait until it was killed, which has to happen."""
         assert self.process is not None
