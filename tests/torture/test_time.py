@@ -137,8 +137,8 @@ def test_async_and_poll_zero_leave_it_to_a_job_that_is_asked_for_later(scene: Sc
 
 
 @pytest.mark.long
-def test_timeout_of_the_task_ends_the_task_and_the_module_goes_on_behind_it(scene: Scene, figures: Figures) -> None:
-    """It is Ansible that stops waiting; the process on the host knows nothing of it. That is what O(deadline) is for."""
+def test_timeout_of_the_task_ends_the_run_and_the_next_one_continues(scene: Scene, figures: Figures) -> None:
+    """A moment later, for it is another process that has to be told."""
     source = scene.source(SIZE)
     book = scene.folder / "timeout.yml"
     book.write_text(PLAYBOOK.format(src=source, rate="3M", keywords="timeout: 8\n      register: begun"))
