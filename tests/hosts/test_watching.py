@@ -1,4 +1,7 @@
-"""Progress over ssh and sudo, and what becomes of a run on a host whose control node goes away. The service runs on the control node."""
+"""Progress over ssh and sudo, and what becomes of a run on a host whose control node goes away. The service runs on the control node.
+
+After the story, which begins with hosts that are bare and leaves them so.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,11 @@ import os
 import re
 import signal
 import subprocess
-import time
 import typing as t
 
 import pytest
 
-from ansible_collections.bigfile.oci.tests.integration.conftest import Service
+from ansible_collections.bigfile.oci.tests.integration.conftest import Service, until
 
 from .conftest import CLIENT, Control
 from .machines import Host
@@ -29,6 +31,7 @@ def uploader(control: Control) -> Host:
 
 @pytest.fixture(scope="module")
 def service(control: Control) -> t.Iterator[Service]:
+    control.libraries()
     running = Service(control.folder / "service", listen=control.site.address).start()
     yield running
     running.stop()
@@ -38,20 +41,13 @@ def follow(control: Control, service: Service, rate: str, **keywords: t.Any) -> 
     """Begin an upload as root, over ssh and sudo."""
     options = {"endpoint": service.url, "validate_certs": False, "username": "dba", "password": service.password}
     task = {"bigfile.oci.oci_chunked_upload": {"src": SOURCE, "part_size": "8M", "rate_limit": rate, **options}, **keywords}
-    play = {"hosts": "uploader", "become": True, "vars": {"ansible_python_interpreter": f"{CLIENT}/bin/python"}}
+    play = {"hosts": "uploader", "become": True, "vars": {"ansible_python_interpreter": CLIENT}}
     return control.start({**play, "tasks": [{"name": "Upload", "no_log": False, **task}]})
 
 
 def modules(host: Host) -> str:
     """Processes of the module on a host. (Sudo tells this very command in its environment, so the command must not find itself.)"""
     return host.call("grep -lzE '^BIGFILE_[W]ATCH=' /proc/[0-9]*/environ 2>/dev/null", check=False)
-
-
-def until(condition: t.Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.5)
 
 
 def under_way(host: Host) -> None:
