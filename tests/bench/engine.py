@@ -40,13 +40,13 @@ class Options:
 Made = t.TypeVar("Made")
 
 
-def shared(make: t.Callable[[AnsibleModule], Made]) -> t.Callable[[AnsibleModule], Made]:
+def shared(make: t.Callable[..., Made]) -> t.Callable[..., Made]:
     """``make``, but what it makes first serves all."""
     made: list[Made] = []
 
-    def first(module: AnsibleModule) -> Made:
+    def first(*given: t.Any) -> Made:
         if not made:
-            made.append(make(module))
+            made.append(make(*given))
         return made[0]
 
     return first

@@ -188,7 +188,7 @@ class Recorder(http.server.BaseHTTPRequestHandler):
             self.answer(202, {"state": "published", "receipt": self.receipt("sealed.bin", wanted["size"], wanted["sha256"])})
         elif self.path == "/v1/uploads":
             self.received["id"] = wanted["id"]
-            self.answer(201, {"state": "receiving", "received": []})
+            self.answer(201, {**wanted, "state": "receiving", "received": []})
         else:
             self.answer(200, {"token": "t", "token_type": "Bearer", "expires_in": 60})
 
