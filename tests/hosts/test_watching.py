@@ -65,7 +65,7 @@ def continued(control: Control, service: Service) -> None:
 
 
 def test_an_upload_over_ssh_and_sudo_tells_how_far_it_is(control: Control, service: Service, uploader: Host) -> None:
-    outcome = control.finish(follow(control, service, "8M"))
+    outcome = control.finish(follow(control, service, "3M"))
     assert outcome.code == 0, outcome.output
     assert len(LINE.findall(outcome.output)) >= 3, outcome.output
     assert outcome.changed("uploader") == 1
