@@ -25,7 +25,7 @@ from ansible.plugins.action.normal import ActionModule as NormalActionModule
 from ansible.plugins.loader import become_loader, connection_loader
 from ansible.utils.display import Display
 
-from ansible_collections.bigfile.oci.plugins.module_utils._progress import Record, read
+from ansible_collections.bigfile.oci.plugins.module_utils._progress import WATCH_FOLDER, WATCH_ID, Record, read
 
 FIRST, LONGEST = 2.0, 30.0
 """Seconds between two looks: the first at once, then a tenth of the time that the upload takes already."""
@@ -42,10 +42,8 @@ MACHINES = frozenset({"ansible.posix.json", "ansible.posix.jsonl", "json", "json
 TERMINAL = sys.stderr.isatty()
 """Looked up when this file is loaded, as the control node's main process does. Its workers, in which tasks run, have no terminal."""
 
-WATCH = "BIGFILE_WATCH"
-FOLDER = "~/.local/state/bigfile.oci"
-LOOK = f'f={FOLDER}/watch-%s; touch -c "$f" && cat "$(cat "$f")"'
-END = f'f={FOLDER}/watch-%s; rm "$f" 2>/dev/null || {{ mkdir -p -m 700 {FOLDER} && : >"$f"; }}'
+LOOK = f'f={WATCH_FOLDER}/watch-%s; touch -c "$f" && cat "$(cat "$f")"'
+END = f'f={WATCH_FOLDER}/watch-%s; rm "$f" 2>/dev/null || {{ mkdir -p -m 700 {WATCH_FOLDER} && : >"$f"; }}'
 """A run that has not come to make its watch file finds one there, and ends."""
 
 
@@ -76,7 +74,7 @@ class ActionModule(NormalActionModule):
         watch_id = secrets.token_hex(16)
         environment = self._task.environment
         given = environment if isinstance(environment, list) else [environment]
-        self._task.environment = [*given, {WATCH: watch_id}]
+        self._task.environment = [*given, {WATCH_ID: watch_id}]
         follower = Follower(self._asker(), watch_id, speaker)
         follower.start()
         try:

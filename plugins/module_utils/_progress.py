@@ -24,6 +24,12 @@ if t.TYPE_CHECKING:
     from ._plan import Plan, Ranges
     from ._sealed.layout import Part
 
+WATCH_ID = "BIGFILE_WATCH"
+"""Name of the environment variable by which whoever starts a run asks for a watch file, see :mod:`_watch`."""
+
+WATCH_FOLDER = "~/.local/state/bigfile.oci"
+"""Where watch files are, on the host of the run."""
+
 WINDOW = 10.0
 """Seconds over which the rate is measured."""
 
@@ -253,4 +259,4 @@ class Progress:
         return max(0, int((done - before) / (now - begun))) if now > begun else 0
 
 
-__all__ = ["Progress", "Record", "read"]
+__all__ = ["WATCH_FOLDER", "WATCH_ID", "Progress", "Record", "read"]

@@ -32,9 +32,6 @@ if t.TYPE_CHECKING:
 
     from ._progress import Progress, Record
 
-WATCH_FOLDER = "~/.local/state/bigfile.oci"
-"""Where watch files are. The action plugin has it too."""
-
 EVERY = 1.0
 """Seconds between two records."""
 
@@ -140,7 +137,7 @@ class Watch:
 
 def watch_file(watch_id: str) -> str:
     """Where the watch file with this id is."""
-    return os.path.join(os.path.expanduser(WATCH_FOLDER), f"watch-{watch_id}")
+    return os.path.join(os.path.expanduser(_progress.WATCH_FOLDER), f"watch-{watch_id}")
 
 
 def _create(path: str, text: str) -> None:
@@ -201,4 +198,4 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-__all__ = ["WATCH_FOLDER", "Seen", "Watch", "look", "watch_file"]
+__all__ = ["Seen", "Watch", "look", "watch_file"]

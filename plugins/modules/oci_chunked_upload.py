@@ -237,7 +237,7 @@ from ..module_utils._errors import OptionError, UploadError
 from ..module_utils._names import destination
 from ..module_utils._outcome import Outcome
 from ..module_utils._pace import RateLimit
-from ..module_utils._progress import Progress
+from ..module_utils._progress import WATCH_ID, Progress
 from ..module_utils._source import Source
 from ..module_utils._upload import Uploader, absent
 from ..module_utils._watch import Watch
@@ -296,7 +296,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     def watched(key: str) -> contextlib.AbstractContextManager[t.Any]:
         if module.check_mode:
             return contextlib.nullcontext()
-        return Watch(progress, journal.beside(key, "progress"), watch_id=os.environ.get("BIGFILE_WATCH"))
+        return Watch(progress, journal.beside(key, "progress"), watch_id=os.environ.get(WATCH_ID))
 
     if source is None:
         outcome = absent(wanted.path, service=service.client, journal=journal, check_mode=module.check_mode)

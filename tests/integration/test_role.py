@@ -272,11 +272,14 @@ def test_a_change_restarts_it_and_the_self_signed_certificate_verifies(host: Hos
     assert host.deploy().changed == 0
 
 
+NOWHERE = {"oracle_assembler_listen": "192.0.2.1", "oracle_assembler_start_timeout": 3}
+"""TEST-NET-1 of RFC 5737: no host has it."""
+
+
 def test_what_ran_before_comes_back_when_its_successor_does_not_get_well(host: Host, first: Outcome) -> None:
     before = {path: path.read_bytes() for path in (host.root / "etc").iterdir()}
     release = (host.root / "current").readlink()
-    nowhere = {"oracle_assembler_listen": "192.0.2.1", "oracle_assembler_start_timeout": 3}  # TEST-NET-1 of RFC 5737: no host has it
-    outcome = host.run("--diff", **nowhere)
+    outcome = host.run("--diff", **NOWHERE)
     assert outcome.code != 0
     assert "does not get well" in outcome.message() and "What ran before is back" in outcome.message() and "192.0.2.1" in outcome.message()
     assert {path: path.read_bytes() for path in (host.root / "etc").iterdir()} == before
@@ -285,6 +288,17 @@ def test_what_ran_before_comes_back_when_its_successor_does_not_get_well(host: H
     assert host.password_hash() not in outcome.output
     until(lambda: host.log_in(host.root / "etc" / "self_signed.pem")["expires_in"] == 1800)
     assert host.deploy().changed == 0
+
+
+def test_a_first_run_that_fails_says_why_and_so_does_the_next(tmp_path: Path) -> None:
+    host = Host(tmp_path / "host")
+    nowhere = {**NOWHERE, "oracle_assembler_plain_http": True}
+    first = host.run(**nowhere).message()
+    assert "does not get well" in first and "192.0.2.1" in first and " is back" not in first
+    assert "What was there before is back, and does not run either" in host.run(**nowhere).message()
+    host.deploy()
+    assert host.ask("/healthz")["status"] == "ok"
+    host.deploy(oracle_assembler_state="absent")
 
 
 def test_a_run_that_was_interrupted_is_made_good_by_a_restart(host: Host, first: Outcome) -> None:
