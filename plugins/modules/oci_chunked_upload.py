@@ -138,7 +138,7 @@ EXAMPLES = r"""
     endpoint: https://db1.example:8443
     username: dba
     password: "{{ vault_dba_password }}"
-    src: /backup/full.bkp
+    src: /u01/backup/full.bkp
     dest: rman/full.bkp
     split: 500
     threads: 8

@@ -75,6 +75,22 @@ use_venv() {
     export PATH=$build/venv/$1/bin:$PATH
 }
 
+# need_posix: the collection ansible.posix alone, in .build/posix, by the Python in use; the package that brings it has all others, too.
+need_posix() {
+    local wanted=$root/tests/requirements/posix.txt
+    ! cmp -s "$wanted" "$build/posix/.ready" || return 0
+    say "fetching ansible.posix"
+    rm -rf "$build/posix" "$build/tmp/posix"
+    python -m pip download -qq --no-deps --dest "$build/tmp/posix" -r "$wanted"
+    python -c '
+import sys, zipfile
+package = zipfile.ZipFile(sys.argv[1])
+package.extractall(sys.argv[2], [name for name in package.namelist() if name.startswith("ansible_collections/ansible/posix/")])' \
+        "$build"/tmp/posix/ansible-*.whl "$build/posix"
+    rm -r "$build/tmp/posix"
+    cp "$wanted" "$build/posix/.ready"
+}
+
 # stage: brings the copy of the collection up to date; ansible and its tools find collections only below such a path.
 stage() { HOME=$user_home "$(base_python)" "$root/tests/gates/stage.py" "$root" "$tree"; }
 

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,14 @@ class Control:
         inventory = {"all": {"hosts": {n: {"ansible_host": h.address, "ansible_ssh_common_args": common} for n, h in site.hosts.items()}}}
         (folder / "inventory.json").write_text(json.dumps(inventory))
 
+    def another_release(self, change: t.Callable[[Path], None]) -> Path:
+        """A folder with another version of the collection; ``change`` makes the difference."""
+        folder = self.folder / f"collections-{len(list(self.folder.glob('collections-*')))}"
+        collection = folder / "ansible_collections/bigfile/oci"
+        shutil.copytree(self.collections / "ansible_collections/bigfile/oci", collection, symlinks=True)
+        change(collection)
+        return folder
+
     def start(self, *plays: dict[str, t.Any], arguments: t.Sequence[str] = (), collections: Path | None = None) -> subprocess.Popen[str]:
         """Begin to run a playbook."""
         number = len(list(self.folder.glob("play-*.json")))
@@ -86,7 +95,7 @@ class Control:
             text=True,
             env={
                 **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(collections or self.collections),
+                "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([str(collections or self.collections), str(BUILD / "posix")]),
                 "ANSIBLE_HOME": str(self.folder / "ansible"),
                 "ANSIBLE_REMOTE_TEMP": "~/.ansible/tmp",
                 "ANSIBLE_PIPELINING": "true",

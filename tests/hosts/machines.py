@@ -142,6 +142,16 @@ class Host:
         self.cut_off()
         self.boot()
 
+    @contextlib.contextmanager
+    def unplugged(self) -> t.Iterator[None]:
+        """Its network is away meanwhile: nothing comes through, and nobody is told."""
+        wire = f"vb-{self.machine}"
+        subprocess.run(["ip", "link", "set", wire, "down"], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["ip", "link", "set", wire, "up"], check=True)
+
     def pids(self) -> list[int]:
         """Of all its processes, whoever started it: those in its cgroup."""
         found = []

@@ -140,15 +140,6 @@ def mid_upload(control: Control, name: str) -> t.Iterator[None]:
     uploader.call(f"rm /home/opc/{name}")
 
 
-def another_release(control: Control, change: t.Callable[[Path], None]) -> Path:
-    """A folder with another version of the collection."""
-    folder = control.folder / f"collections-{len(list(control.folder.glob('collections-*')))}"
-    collection = folder / "ansible_collections/bigfile/oci"
-    shutil.copytree(control.collections / "ansible_collections/bigfile/oci", collection, symlinks=True)
-    change(collection / ROLE)
-    return folder
-
-
 def test_no_host_has_a_way_to_the_internet(site: Site) -> None:
     for host in site.hosts.values():
         assert host.call("ip route show default; ip -6 route show default") == ""
@@ -269,36 +260,36 @@ def test_a_given_certificate_is_renewed_in_mid_upload(control: Control, assemble
 
 
 def test_an_upgrade_in_mid_upload(control: Control, assembler: Host) -> None:
-    def change(role: Path) -> None:
-        with (role / "files/oracle_assembler/__init__.py").open("a") as file:
+    def change(collection: Path) -> None:
+        with (collection / ROLE / "files/oracle_assembler/__init__.py").open("a") as file:
             file.write("# another version\n")
 
     before = release(assembler)
     with mid_upload(control, "upgraded.dmp"):
-        control.deploy(collections=another_release(control, change))
+        control.deploy(collections=control.another_release(change))
         assert release(assembler) != before
 
 
 def test_a_failed_upgrade_in_mid_upload_leaves_the_old_version_running(control: Control, assembler: Host) -> None:
-    def change(role: Path) -> None:
-        with (role / "files/requirements.lock").open("a") as file:
+    def change(collection: Path) -> None:
+        with (collection / ROLE / "files/requirements.lock").open("a") as file:
             file.write(f"bigfile-has-no-such-package==1 \\\n    --hash=sha256:{'0' * 64}\n")
 
     before = pid(assembler), release(assembler)
     with mid_upload(control, "failed.dmp"):
-        outcome = control.role(collections=another_release(control, change))
+        outcome = control.role(collections=control.another_release(change))
         assert outcome.code != 0
         assert (pid(assembler), release(assembler)) == before
 
 
 def test_a_release_that_does_not_get_well_is_taken_back_in_mid_upload(control: Control, assembler: Host) -> None:
-    def change(role: Path) -> None:
-        with (role / "files/oracle_assembler/web/server.py").open("a") as file:
+    def change(collection: Path) -> None:
+        with (collection / ROLE / "files/oracle_assembler/web/server.py").open("a") as file:
             file.write("\n\nasync def serve(*_anything: object) -> None:\n    raise RuntimeError('no service today')\n")
 
     before = release(assembler)
     with mid_upload(control, "back.dmp"):
-        outcome = control.role(collections=another_release(control, change))
+        outcome = control.role(collections=control.another_release(change))
         assert outcome.code != 0
         assert (
             "does not get well" in outcome.output and "What ran before is back" in outcome.output and "no service today" in outcome.output

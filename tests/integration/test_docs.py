@@ -5,12 +5,13 @@ bash. What is different from the reader's hosts is said here and nowhere else:
 
 - STAND_INS are replaced in every block: addresses, and folders that only root could make.
 - The inventory ``stand-ins.yml`` makes this machine of every host: a local connection, no becoming another user, the role as a plain process.
-- Passwords come from the environment.
+- Passwords come from the environment. So does the certificate to trust, for examples that leave it to the reader.
 - ``tests/integration/programs`` has programs in place of a database's.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -29,7 +30,10 @@ from .galaxy import Galaxy
 from .test_roundtrip_ansible import BIN, collections_path
 
 GETTING_STARTED = "docs/getting-started.md"
-PAGES = ("README.md", GETTING_STARTED, "docs/cookbook.md")
+ROLES = ("roles/upload_client/README.md", "roles/oracle_assembler/README.md")
+PAGES = ("README.md", GETTING_STARTED, ROLES[0], "docs/cookbook.md", ROLES[1])
+"""In this order: each deploys the service anew, or uses the one of a page before it."""
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("oci_*.py"))
 PROGRAMS = ROOT / "tests" / "integration" / "programs"
 
 
@@ -110,13 +114,15 @@ class Reader:
         self.home = folder / "home"
         self.root = folder / "service"
         self.password = secret(secrets.token_urlsafe(18))
-        ports = {"service": free_port(), "quickstart": free_port()}
+        ports = {"service": free_port(), "quickstart": free_port(), "trial": free_port()}
         self.stand_ins = {
             "https://db1.example:8443": f"https://127.0.0.1:{ports['service']}",
             "localhost:8443": f"127.0.0.1:{ports['service']}",
             "0.0.0.0": "127.0.0.1",
+            "[10.0.3.0/24]": "[]",  # a firewall belongs to a host, not to a plain process
             "18443": str(ports["quickstart"]),
             "/u01/": f"{self.u01}/",
+            "/home/me/": f"{folder}/",
             "/etc/pki/": f"{folder}/pki/",
         }
         for name in ("here/build", "u01/exports", "u01/backup", "u01/checkpoints", "pki", "home"):
@@ -137,7 +143,7 @@ class Reader:
                 "oracle_assembler_port": ports["service"],
                 "upload_client_root": str(folder / "client"),
             },
-            "hosts": {"localhost": {}, "db1": {}, "exporter": {}},
+            "hosts": {"localhost": {"oracle_assembler_port": ports["trial"]}, "db1": {}, "exporter": {}},
         }
         (folder / "stand-ins.yml").write_text(json.dumps({"all": stand_ins}))
 
@@ -195,7 +201,7 @@ def galaxy(base: Path) -> t.Iterator[Galaxy]:
 def reader(base: Path) -> t.Iterator[Reader]:
     found = Reader(base / "docs")
     yield found
-    for control in (found.root / "control", found.home / "bigfile-oci-quickstart/service/control"):
+    for control in (found.root / "control", found.home / "bigfile-oci-quickstart/service/control", found.folder / "assembler/control"):
         if control.exists():
             subprocess.run([str(control), "stop"], check=True, timeout=60)
 
@@ -207,7 +213,9 @@ def shells(reader: Reader, galaxy: Galaxy) -> t.Iterator[dict[str, Shell]]:
     # Who gets started has nothing yet: no collection, no inventory, no libraries. There is a Galaxy, and the ansible-core that we pin.
     anew = {name: text for name, text in environment.items() if name not in ("ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_INVENTORY")}
     anew |= {"ANSIBLE_GALAXY_SERVER": galaxy.url, "PIP_CONSTRAINT": str(ROOT / "tests" / "requirements" / "ansible.txt")}
-    found = {page: Shell(reader.here, anew if page == GETTING_STARTED else environment) for page in PAGES}
+    trusting = {**environment, "BIGFILE_CA_PATH": str(reader.folder / "pki" / "db1.pem")}
+    environments = {GETTING_STARTED: anew, **dict.fromkeys(ROLES, trusting)}
+    found = {page: Shell(reader.here, environments.get(page, environment)) for page in PAGES}
     yield found
     for shell in found.values():
         shell.close()
@@ -227,6 +235,7 @@ PUBLISHED = {
     "Use it": ["dumps/sales.dmp", "weights.safetensors"],
     "A Data Pump export to a database host": ["dumps/sales_01.dmp", "dumps/sales_02.dmp"],
     "Model weights, from a pipeline": ["models/weights.safetensors"],
+    "bigfile.oci.upload_client": ["sales.dmp"],
     "Many hosts, one line": [f"checkpoints/gpu0{number}.safetensors" for number in (1, 2, 3)],
     "After a night that was too short": ["night/archive.dmp"],
     "Pinning the key of the service": ["pinned/sales_01.dmp"],
@@ -245,6 +254,24 @@ def test_what_the_page_says_works(reader: Reader, shells: dict[str, Shell], page
     assert {(path.name, digest) for path, digest in published.items()} <= {(path.name, digest) for path, digest in sources.items()}
     for place in PUBLISHED.get(section, ()):
         assert any(str(path).endswith(f"/dba/{place}") for path in published), published
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_the_documentation_of_the_modules_says_works(reader: Reader, shells: dict[str, Shell], module: str) -> None:
+    make_file(reader.u01 / "backup" / "full.bkp", 20 * MiB, seed=4)
+    examples = importlib.import_module(f"ansible_collections.bigfile.oci.plugins.modules.{module}").EXAMPLES
+    endpoint = reader.here_it_is("https://db1.example:8443")
+    server = f"lookup('ansible.builtin.url', '{endpoint}/v1/server', validate_certs=false, split_lines=false)"
+    play = {
+        "hosts": "exporter",
+        "gather_facts": False,
+        "vars": {"assembler_public_key": f"{{{{ ({server} | from_json).public_key }}}}"},
+        "environment": {"BIGFILE_ENDPOINT": endpoint, "BIGFILE_USERNAME": "dba"},
+        "tasks": yaml.safe_load(reader.here_it_is(examples)),
+    }
+    assert play["tasks"]
+    (reader.here / "examples.yml").write_text(yaml.safe_dump([play]))
+    shells[ROLES[0]].run("ansible-playbook examples.yml")
 
 
 @pytest.mark.parametrize("page", PAGES)
