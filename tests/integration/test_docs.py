@@ -213,7 +213,7 @@ def shells(reader: Reader, galaxy: Galaxy) -> t.Iterator[dict[str, Shell]]:
     # Who gets started has nothing yet: no collection, no inventory, no libraries. There is a Galaxy, and the ansible-core that we pin.
     anew = {name: text for name, text in environment.items() if name not in ("ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_INVENTORY")}
     anew |= {"ANSIBLE_GALAXY_SERVER": galaxy.url, "PIP_CONSTRAINT": str(ROOT / "tests" / "requirements" / "ansible.txt")}
-    trusting = {**environment, "BIGFILE_CA_PATH": str(reader.folder / "pki" / "db1.pem")}
+    trusting = {**environment, "BIGFILE_CA_PATH": str(reader.root / "etc" / "self_signed.pem")}
     environments = {GETTING_STARTED: anew, **dict.fromkeys(ROLES, trusting)}
     found = {page: Shell(reader.here, environments.get(page, environment)) for page in PAGES}
     yield found
