@@ -25,7 +25,7 @@ from .promises import Findings
 from .promises.suite import promises
 
 ROUNDS = 5
-FEW = 50
+FEW = 20
 """How many of many files Ansible is given: each costs it a good part of a second."""
 
 
