@@ -34,8 +34,12 @@ else:
 BLOCK = 256
 """Part numbers in one key of the store."""
 
-NOTES_PAUSE = 0.25
-"""Seconds between two writings of notes. A commit costs some milliseconds, and what is lost when we are killed the service knows."""
+NOTES_PAUSE, NOTES_PAUSE_MOST = 0.25, 10.0
+"""Seconds between two writings of notes. What is lost of them when we are killed the service knows."""
+
+NOTES_COST = 150
+"""The pause is as many times what the writing took, if that is more: a commit takes a millisecond or thirty, by the disk, and on each less than
+a hundredth of the time."""
 
 DIGESTS_MAX = 10_000
 """Digests kept; when a run ends with more, those of files that are gone are dropped."""
@@ -62,7 +66,7 @@ class Journal:
         self._read_only = read_only
         self._store: PickleDBSQLite | None = None
         self._unwritten: dict[str, list[int]] = {}
-        self._written = 0.0
+        self._due = 0.0
         self._remembered_more = False
         if read_only and not (os.path.exists(self.path) and os.path.getsize(self.path)):
             return  # SQLite would make a store of an empty file
@@ -208,14 +212,16 @@ class Journal:
     def note(self, key: str, number: int) -> None:
         """Write down that the service acknowledged part ``number``; soon, as the service knows it too."""
         self._unwritten.setdefault(f"parts:{key}:{number // BLOCK}", []).append(number)
-        if time.monotonic() - self._written > NOTES_PAUSE:
+        if time.monotonic() >= self._due:
             self._write_notes()
 
     def _write_notes(self) -> None:
+        begun = time.monotonic()
         while self._unwritten:
             block, numbers = self._unwritten.popitem()
             self._set(block, [*(self._get(block) or []), *numbers])
-        self._written = time.monotonic()
+        ended = time.monotonic()
+        self._due = ended + min(NOTES_PAUSE_MOST, max(NOTES_PAUSE, NOTES_COST * (ended - begun)))
 
     def parts(self, key: str) -> list[int]:
         """The parts noted for ``key``, ascending."""

@@ -121,6 +121,32 @@ def test_parts_are_kept_in_blocks(journals: Journals, path: Path) -> None:
     assert keys == 3
 
 
+@pytest.mark.parametrize(("commit", "pause"), [(0.0, 0.25), (0.001, 0.25), (0.02, 3.0), (0.5, 10.0)])
+def test_the_slower_the_disk_the_rarer_are_notes(journals: Journals, monkeypatch: pytest.MonkeyPatch, commit: float, pause: float) -> None:
+    now = 1000.0
+    monkeypatch.setattr(_journal.time, "monotonic", lambda: now)
+    journal = journals()
+    kept: dict[str, list[int]] = {}
+    commits = []
+
+    def slow_set(key: str, value: list[int]) -> None:
+        nonlocal now
+        now += commit
+        kept[key] = value
+        commits.append(now)
+
+    monkeypatch.setattr(journal, "_set", slow_set)
+    monkeypatch.setattr(journal, "_get", kept.get)
+    journal.note(KEY, 1)
+    for number in range(2, 250):
+        now += 0.1
+        journal.note(KEY, number)
+    gaps = [later - earlier - commit for earlier, later in zip(commits, commits[1:], strict=False)]
+    assert gaps and all(pause <= gap + 1e-6 < pause + 0.2 for gap in gaps)
+    journal._write_notes()
+    assert sorted(sum(kept.values(), [])) == list(range(1, 250)), "none is lost"
+
+
 def test_parts_of_one_upload_are_none_of_another(journals: Journals) -> None:
     journal = journals()
     journal.note(KEY, 1)
