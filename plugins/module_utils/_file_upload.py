@@ -52,6 +52,7 @@ class FileUpload:
         self._persist = persist
         self._token = connection.token or None  # an environment variable may be set to nothing
         self._renewal = threading.Lock()
+        self._facts: Json | None = None
 
     @property
     def base(self) -> str:
@@ -97,11 +98,15 @@ class FileUpload:
     # The service
 
     def server(self) -> Json:
-        """Version, limits and public key of the service.
+        """Version, limits and public key of the service; asked for once.
 
         :raises Untrusted: when it is none of ours, too old, or not the one that is pinned.
         """
-        answer = self._call("GET", "/v1/server", authenticated=False)
+        if self._facts is None:
+            self._facts = self._examined(self._call("GET", "/v1/server", authenticated=False))
+        return self._facts
+
+    def _examined(self, answer: Answer) -> Json:
         facts = answer.json()
         if facts.get("service") != "oracle_assembler":
             raise Untrusted(f"what answers at {self.base} is not the service oracle_assembler; look at the endpoint")

@@ -42,7 +42,8 @@ class Resume:
         """The upload to go on with. One that cannot be finished any more is aborted: the source or the way of sealing changed."""
         entry = _entry.read(self._journal.entry(self._key))
         if entry is None:
-            return self._adopted()
+            # What goes in one request is sent sooner than asked for.
+            return None if self._source.size < self._wish.threshold else self._adopted()
         if self._serves(entry):
             return entry
         if not self._wish.check_mode:

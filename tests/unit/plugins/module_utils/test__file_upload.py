@@ -220,6 +220,20 @@ def test_the_service_is_asked_without_a_token(serve: Serve) -> None:
     assert "authorization" not in service.requests[0].headers
 
 
+def test_the_service_is_asked_once_who_it_is(serve: Serve) -> None:
+    service, made = answering(serve, server())
+    assert made.server() == made.server()
+    assert len(service.requests) == 1
+
+
+def test_a_service_that_was_not_the_one_is_asked_again(serve: Serve) -> None:
+    service, made = answering(serve, Reply(200, {"service": "nginx"}))
+    for _time in range(2):
+        with pytest.raises(Untrusted):
+            made.server()
+    assert len(service.requests) == 2
+
+
 @pytest.mark.parametrize("api", [1, 2, 99])
 def test_a_service_that_speaks_more_than_we_do_is_fine(serve: Serve, api: int) -> None:
     assert answering(serve, server(api=api))[1].server()["api"] == api

@@ -26,7 +26,7 @@ class World:
         self.source = MemorySource(pattern(1000))
         self.journal = MemoryJournal()
         self.service = MemoryService()
-        self.wish = Wish(PATH, **wish)
+        self.wish = Wish(PATH, **{"threshold": 1, **wish})
 
     @property
     def resume(self) -> Resume:
@@ -61,6 +61,18 @@ def test_nothing_begun_is_nothing_found() -> None:
     world = World()
     assert world.resume.find() is None
     assert world.service.calls == ["uploads"]
+
+
+def test_for_a_file_that_goes_whole_the_service_is_not_asked() -> None:
+    world = World(threshold=1001, encrypt=False)
+    world.begun(here=False)
+    assert world.resume.find() is None
+    assert world.service.calls == []
+
+
+def test_what_the_journal_knows_is_found_whatever_the_threshold_is_now() -> None:
+    world = World(threshold=1001)
+    assert world.begun() == world.resume.find()
 
 
 @pytest.mark.parametrize("wish", [{"encrypt": False}, {"encryption_key": OWN_KEY}])
