@@ -23,7 +23,9 @@ from .conftest import CLIENT, Control
 from .machines import Host
 
 SOURCE = "/home/opc/followed.dmp"
-LINE = re.compile(r"(?:sending|retrying): \[(\w+)\] => (\w+)\.dmp: (?:\d+) %, [\d.]+ MiB of 64\.0 MiB, \d+ of 9 parts\b.*")
+LINE = re.compile(
+    r"(?:asking|hashing|sending|retrying|stitching): \[(\w+)\] => (\w+)\.dmp: (?:no figures yet|\d+ %, [\d.]+ \w+ of 64\.0 MiB(?:, .+)?)"
+)
 
 
 def lines(output: str) -> list[tuple[str, str]]:
