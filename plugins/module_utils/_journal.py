@@ -34,12 +34,12 @@ else:
 BLOCK = 256
 """Part numbers in one key of the store."""
 
-NOTES_PAUSE, NOTES_PAUSE_MOST = 0.25, 10.0
+NOTES_PAUSE, NOTES_PAUSE_MOST = 0.25, 5.0
 """Seconds between two writings of notes. What is lost of them when we are killed the service knows."""
 
-NOTES_COST = 150
-"""The pause is as many times what the writing took, if that is more: a commit takes a millisecond or thirty, by the disk, and on each less than
-a hundredth of the time."""
+NOTES_COST, NOTES_FREE = 200, 1.0
+"""The pause is as many times what the writing took, if that is more, once so many seconds have gone into writing: a commit takes a millisecond or
+thirty, by the disk, and an upload of many parts is to spend less than a hundredth of its time on any."""
 
 DIGESTS_MAX = 10_000
 """Digests kept; when a run ends with more, those of files that are gone are dropped."""
@@ -67,6 +67,7 @@ class Journal:
         self._store: PickleDBSQLite | None = None
         self._unwritten: dict[str, list[int]] = {}
         self._due = 0.0
+        self._spent = 0.0
         self._remembered_more = False
         if read_only and not (os.path.exists(self.path) and os.path.getsize(self.path)):
             return  # SQLite would make a store of an empty file
@@ -221,7 +222,9 @@ class Journal:
             block, numbers = self._unwritten.popitem()
             self._set(block, [*(self._get(block) or []), *numbers])
         ended = time.monotonic()
-        self._due = ended + min(NOTES_PAUSE_MOST, max(NOTES_PAUSE, NOTES_COST * (ended - begun)))
+        self._spent += ended - begun
+        paid = NOTES_COST * (ended - begun) if self._spent > NOTES_FREE else 0.0
+        self._due = ended + min(NOTES_PAUSE_MOST, max(NOTES_PAUSE, paid))
 
     def parts(self, key: str) -> list[int]:
         """The parts noted for ``key``, ascending."""

@@ -122,11 +122,31 @@ def test_parts_are_kept_in_blocks(journals: Journals, path: Path) -> None:
     assert keys == 3
 
 
-@pytest.mark.parametrize(("commit", "pause"), [(0.0, 0.25), (0.001, 0.25), (0.02, 3.0), (0.5, 10.0)])
+def test_the_first_notes_are_written_soon_on_a_slow_disk_too(journals: Journals, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(_journal.time, "monotonic", lambda: now)
+    journal = journals()
+    commits = []
+
+    def slow_set(unused_key: str, value: list[int]) -> None:
+        nonlocal now
+        now += 0.1
+        commits.append(len(value))
+
+    monkeypatch.setattr(journal, "_set", slow_set)
+    monkeypatch.setattr(journal, "_get", lambda unused_key: None)
+    for number in range(1, 11):
+        journal.note(KEY, number)
+        now += 0.3
+    assert commits == [1] * 10
+
+
+@pytest.mark.parametrize(("commit", "pause"), [(0.0, 0.25), (0.001, 0.25), (0.02, 4.0), (0.5, 5.0)])
 def test_the_slower_the_disk_the_rarer_are_notes(journals: Journals, monkeypatch: pytest.MonkeyPatch, commit: float, pause: float) -> None:
     now = 1000.0
     monkeypatch.setattr(_journal.time, "monotonic", lambda: now)
     journal = journals()
+    journal._spent = _journal.NOTES_FREE
     kept: dict[str, list[int]] = {}
     commits = []
 
