@@ -45,7 +45,8 @@ def test_two_clients_to_one_destination_both_succeed_and_readers_see_the_last_wh
     seen = set()
     while any(run.poll() is None for run in runs):
         seen.add(sha256_of(scene.published))
-    assert [client.finish(run).code for client, run in zip(clients, runs, strict=True)] == [0, 0, 0]
+    ended = [client.finish(run) for client, run in zip(clients, runs, strict=True)]
+    assert [run.code for run in ended] == [0, 0, 0], [run.text for run in ended]
     digests = {sha256_of(source) for source in sources}
     assert seen <= digests | {scene.old_digest}
     assert sha256_of(scene.published) in digests
