@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import concurrent.futures
 import contextlib
 import dataclasses
+import errno
+import hashlib
+import itertools
 import os
 import pathlib
 import time
@@ -23,7 +27,9 @@ from oracle_assembler._sealed.layout import SEALED
 from oracle_assembler.config import Config
 from oracle_assembler.keys import prepare_state
 from oracle_assembler.problems import Problem
-from oracle_assembler.store.records import ENDING, PUBLISHED, PUBLISHING, RECEIVING, SINGLE
+from oracle_assembler.store.digests import Digests
+from oracle_assembler.store.records import ENDING, PUBLISHED, PUBLISHING, RECEIVING, SINGLE, Records
+from oracle_assembler.store.tree import identity_of
 from oracle_assembler.uploads import beginning, receiving, stitching, sweeping
 from oracle_assembler.uploads.assembler import Assembler
 from oracle_assembler.uploads.recovery import recover
@@ -241,7 +247,100 @@ RECEIPT = {"upload_id": "x", "path": "dumps/exp", "size": 1, "sha256": "y", "mod
 def intend(life: Life, upload: Upload) -> None:
     """The state of the record just before the rename."""
     receipt = {**RECEIPT, "upload_id": upload.id, "sha256": upload.sha256, "size": len(upload.data)}
-    life.assembler.records.change(life.pending(upload).record, state=PUBLISHING, receipt=receipt)
+    identity = identity_of(os.stat(partial(life, upload)))
+    life.assembler.records.change(life.pending(upload).record, state=PUBLISHING, receipt=receipt, identity=identity)
+
+
+def known(life: Life) -> str | None:
+    """The digest that the service would tell of the published file."""
+    return life.assembler.digests.known("dba", "dumps/exp", os.stat(life.published))
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize("step", ["publish: sync", "note", "record"])
+def test_what_fails_behind_the_rename_is_settled_by_the_next_stitch_call(
+    tmp_path: pathlib.Path, upload: Upload, monkeypatch: pytest.MonkeyPatch, step: str, overwrite: bool
+) -> None:
+    life = Life(tmp_path)
+    life.begin(upload)
+    life.put(upload)
+    with monkeypatch.context() as broken:
+        if step == "publish: sync":
+            broken.setattr(os, "fsync", failing(os.fsync, 4))  # of the folder, after those of the file and of the record
+        elif step == "note":
+            broken.setattr(Digests, "note", failing(Digests.note, 1))
+        else:
+            broken.setattr(Records, "save", failing(Records.save, 2))
+        pending = life.stitch(upload, overwrite=overwrite)
+    assert not pending.is_published() and life.published.read_bytes() == upload.data
+    told = pending.describe(60)
+    assert (told["state"], told["receipt"]) == ("receiving", None)
+    assert told["problem"]["type"].endswith(":storage-failed") and told["problem"]["retryable"]
+    pending = life.stitch(upload, overwrite=overwrite)
+    assert pending.is_published() and pending.problem is None
+    assert pending.record.receipt and pending.record.receipt["sha256"] == upload.sha256
+    assert life.published.read_bytes() == upload.data
+    assert known(life) == upload.sha256
+    assert not segments(life, upload).exists() and not partial(life, upload).exists()
+
+
+def failing(function: t.Callable[..., T], call: int) -> t.Callable[..., T]:
+    """The function, but for one call of it, by which the storage fails."""
+    calls = itertools.count(1)
+
+    def fails_once(*args: t.Any, **options: t.Any) -> T:
+        if next(calls) == call:
+            raise OSError(errno.EIO, "Input/output error")
+        return function(*args, **options)
+
+    return fails_once
+
+
+def test_many_that_publish_one_name_at_once_all_succeed_and_the_digest_is_that_of_the_last(tmp_path: pathlib.Path) -> None:
+    life = Life(tmp_path)
+    uploads = [Upload("dumps/exp", os.urandom(2 * MIB + number), True, "with_parts") for number in range(12)]
+    for one in uploads:
+        life.begin(one)
+        life.put(one)
+
+    async def work() -> None:
+        for one in uploads:
+            asked = stitching.Asked("exp", len(one.data), one.sha256, life.key(one), None, True, "request")
+            await stitching.stitch(life.assembler, life.pending(one), asked)
+        await asyncio.gather(*(stitching.outcome(life.pending(one), 10) for one in uploads))
+
+    life.run(work())
+    assert [life.pending(one).problem for one in uploads] == [None] * 12
+    assert all(life.pending(one).is_published() for one in uploads)
+    assert known(life) == hashlib.sha256(life.published.read_bytes()).hexdigest()
+
+
+def test_the_digest_index_holds_under_many_threads(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    life = Life(tmp_path)
+    upload = Upload("dumps/exp", os.urandom(MIB), False, "with_parts")
+    life.begin(upload)
+    life.put(upload)
+    life.stitch(upload)
+    workspace, mine = life.pending(upload).workspace, identity_of(os.stat(life.published))
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        jobs = [threads.submit(life.assembler.digests.note, workspace, mine, upload.sha256) for _each in range(400)]
+        jobs += [threads.submit(life.assembler.digests.note, workspace, [*mine[:3], 0], "of another") for _each in range(100)]
+        assert [job.result() for job in jobs] == [None] * 500
+    assert caplog.text == ""
+    assert known(life) == upload.sha256
+
+
+def test_a_file_that_took_the_place_of_ours_before_the_start_does_not_get_our_digest(tmp_path: pathlib.Path, upload: Upload) -> None:
+    life = Life(tmp_path)
+    life.begin(upload)
+    life.put(upload)
+    intend(life, upload)
+    partial(life, upload).rename(life.published)
+    life.published.unlink()
+    life.published.write_bytes(b"another's")
+    again = Life(tmp_path)
+    assert again.pending(upload).is_published()
+    assert known(again) is None
 
 
 def test_a_crash_before_the_rename_leaves_it_receiving_with_all_parts(tmp_path: pathlib.Path, upload: Upload) -> None:

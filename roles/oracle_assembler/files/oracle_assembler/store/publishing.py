@@ -10,7 +10,7 @@ import hashlib
 import os
 
 from ..problems import Problem
-from .tree import exists, file_facts
+from .tree import Identity, exists, file_facts, identity_of
 from .whole import BUFFERS, unlink_if_there
 from .workspace import Workspace
 
@@ -43,15 +43,16 @@ class WholeDigest:
         return self._digest.hexdigest()
 
 
-def make_durable(workspace: Workspace, mode: int) -> None:
-    """Give the partial file its final mode and bring it to the disk."""
+def make_durable(workspace: Workspace, mode: int) -> Identity:
+    """Give the partial file its final mode and bring it to the disk; returns what it will be known by."""
     with workspace.partial() as partial:
         os.fchmod(partial, mode)
         os.fsync(partial)
+        return identity_of(os.fstat(partial))
 
 
-def publish(workspace: Workspace, *, overwrite: bool) -> tuple[os.stat_result, bool]:
-    """Rename the partial file to the destination, durably; returns its facts and whether there was a file before.
+def publish(workspace: Workspace, *, overwrite: bool) -> bool:
+    """Rename the partial file to the destination, durably; says whether there was a file before.
 
     :raises Problem: ``exists``, ``not-a-file``.
     """
@@ -63,7 +64,7 @@ def publish(workspace: Workspace, *, overwrite: bool) -> tuple[os.stat_result, b
         else:
             _link(folder, workspace)
         os.fsync(folder)
-        return file_facts(folder, name), replaced
+        return replaced
 
 
 def _link(folder: int, workspace: Workspace) -> None:
@@ -86,15 +87,14 @@ def _is_same(folder: int, workspace: Workspace) -> bool:
 
 
 def was_published(workspace: Workspace) -> bool:
-    """After a crash between the intent to publish and the answer: did it happen?"""
+    """After a crash or a failure between the intent to publish and the answer: did it happen? If so, it is durable now."""
     with workspace.parent() as folder:
         if _is_same(folder, workspace):
             unlink_if_there(folder, workspace.partial_name)
-            os.fsync(folder)
-            return True
         try:
             os.stat(workspace.partial_name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
+            os.fsync(folder)
             return True
         return False
 

@@ -22,6 +22,7 @@ from .._sealed.cipher import SCHEME
 from .._sealed.layout import PLAIN, SEALED, SEGMENT_SIZE, Layout, Part, part, part_count
 from ..problems import Problem
 from .paths import Components
+from .tree import Identity
 from .whole import open_folder, read_whole, unlink_if_there, write_whole
 
 RECEIVING = "receiving"
@@ -38,7 +39,10 @@ _NAME = re.compile(r"([0-9a-f]{32})\.json")
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """An upload as it was begun; ``header`` is base64 or, for a plain upload, None; ``created`` is seconds of the epoch."""
+    """An upload as it was begun; ``header`` is base64 or, for a plain upload, None; ``created`` is seconds of the epoch.
+
+    On its way to being published it says what the file will be known by, and the receipt that is given then.
+    """
 
     id: str
     user: str
@@ -52,6 +56,7 @@ class Record:
     created: float
     state: str = RECEIVING
     receipt: dict[str, t.Any] | None = None
+    identity: Identity | None = None
     finished: float | None = None
 
     @property

@@ -88,6 +88,15 @@ def _in_the_way(error: OSError, name: bytes) -> Exception:
     return error
 
 
+Identity: t.TypeAlias = "list[int]"
+"""What tells a file from another one, and from itself after it was written to: device, inode, bytes, time of change in ns. A rename keeps it."""
+
+
+def identity_of(facts: os.stat_result) -> Identity:
+    """The identity of a file."""
+    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns]
+
+
 def file_facts(folder: int, name: str) -> os.stat_result:
     """What the file system knows of a regular file.
 
@@ -194,4 +203,4 @@ def _remove_child(folder: int, child: bytes) -> None:
         os.unlink(child, dir_fd=folder)
 
 
-__all__ = ["Entry", "Tree", "exists", "file_facts", "listing", "open_file", "remove_file", "remove_folder"]
+__all__ = ["Entry", "Identity", "Tree", "exists", "file_facts", "identity_of", "listing", "open_file", "remove_file", "remove_folder"]

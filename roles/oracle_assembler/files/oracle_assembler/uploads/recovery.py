@@ -9,15 +9,12 @@ Each state that a record can be left in has one answer here.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import time
 
 from ..problems import Problem
-from ..store.publishing import was_published
 from ..store.records import ENDING, PUBLISHED, PUBLISHING, RECEIVING, SINGLE, Record
-from ..store.tree import file_facts
 from .assembler import Assembler
+from .committing import settle
 from .upload import Upload
 
 _log = logging.getLogger(__name__)
@@ -38,24 +35,14 @@ def recover(assembler: Assembler) -> None:
 
 def _recover_one(assembler: Assembler, record: Record) -> None:
     try:
-        upload = _upload(assembler, _settled(assembler, record))
+        if record.state == PUBLISHING:
+            record = settle(assembler, assembler.workspace(record), record)
+        upload = _upload(assembler, record)
     except (OSError, Problem):
         _log.exception("an upload cannot be taken up again and is left aside", extra={"upload_id": record.id})
         return
     if upload is not None:
         assembler.uploads[record.id] = upload
-
-
-def _settled(assembler: Assembler, record: Record) -> Record:
-    """The rename is the commit: an upload on its way to being published is one or the other."""
-    if record.state != PUBLISHING:
-        return record
-    workspace = assembler.workspace(record)
-    if not was_published(workspace):
-        return assembler.records.change(record, state=RECEIVING, receipt=None)
-    with contextlib.suppress(Problem), workspace.parent() as folder:
-        assembler.digests.note(record.user, record.path, file_facts(folder, record.name), (record.receipt or {})["sha256"])
-    return assembler.records.change(record, state=PUBLISHED, finished=time.time())
 
 
 def _upload(assembler: Assembler, record: Record) -> Upload | None:

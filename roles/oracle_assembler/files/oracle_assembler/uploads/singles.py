@@ -18,8 +18,8 @@ from ..store.tree import exists
 from ..store.workspace import Workspace
 from .assembler import Assembler
 from .claims import claimed
+from .committing import receipt_of
 from .pumping import Body, pump
-from .stitching import receipt_of
 from .threads import undisturbed
 
 
@@ -111,9 +111,9 @@ async def _fill(assembler: Assembler, workspace: Workspace, arriving: Arriving, 
 
 def _publish(assembler: Assembler, workspace: Workspace, arriving: Arriving) -> Placed:
     record, mode = workspace.record, assembler.mode(arriving.mode)
-    make_durable(workspace, mode)
-    facts, replaced = publish(workspace, overwrite=arriving.overwrite)
-    assembler.digests.note(record.user, record.path, facts, arriving.sha256)
+    identity = make_durable(workspace, mode)
+    replaced = publish(workspace, overwrite=arriving.overwrite)
+    assembler.digests.note(workspace, identity, arriving.sha256)
     assembler.observe("file", upload_id=record.id, user=record.user, size=record.size)
     return Placed(receipt_of(record, arriving.sha256, mode), replaced)
 

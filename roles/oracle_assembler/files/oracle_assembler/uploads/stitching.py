@@ -15,14 +15,15 @@ import typing as t
 
 from ..problems import Problem, from_os_error
 from ..store.opening import Stream, is_damaged, open_sealed_part
-from ..store.publishing import make_durable, publish
-from ..store.records import PUBLISHED, PUBLISHING, RECEIVING, Record
+from ..store.publishing import make_durable
+from ..store.records import PUBLISHING
 from ..store.tree import exists
 from ..store.workspace import OPENED, SEALED
 from .assembler import Assembler, unknown
+from .committing import commit, receipt_of, settle
 from .following import finish, follow
 from .threads import settled
-from .upload import Stitching, Upload, ranges, rfc3339
+from .upload import Stitching, Upload, ranges
 
 PATIENCE_MOST = 10.0
 """Seconds that a request may wait for the end of a stitching."""
@@ -73,7 +74,7 @@ def _is_same(upload: Upload, asked: Asked) -> bool:
     known = upload.stitching.sha256 if upload.stitching else record.receipt["sha256"] if record.receipt else None
     if known not in (None, asked.sha256):
         raise Problem("upload-differs", "this upload is stitched with another SHA-256")
-    return known is not None
+    return upload.stitching is not None or upload.is_published()
 
 
 def _refuse_missing(upload: Upload) -> None:
@@ -83,6 +84,8 @@ def _refuse_missing(upload: Upload) -> None:
 
 
 def _refuse_existing(upload: Upload, asked: Asked) -> None:
+    if upload.record.state == PUBLISHING:
+        return  # it may be our own
     with upload.workspace.parent() as folder:
         if exists(folder, upload.record.name) and not asked.overwrite:
             raise Problem("exists", f"{upload.record.path!r} exists already and was not to be overwritten")
@@ -91,9 +94,13 @@ def _refuse_existing(upload: Upload, asked: Asked) -> None:
 async def _run(assembler: Assembler, upload: Upload, asked: Asked, stream: Stream) -> None:
     began, problem, failure = time.monotonic(), None, None
     try:
-        await _open(assembler, upload, stream)
-        await _check(assembler, upload, asked, stream)
-        await _publish(assembler, upload, asked)
+        if upload.record.state == PUBLISHING:
+            await _settle(assembler, upload)
+        if not upload.is_published():
+            await _open(assembler, upload, stream)
+            await _check(assembler, upload, asked, stream)
+            await _publish(assembler, upload, asked)
+        _finish(assembler, upload)
     except Problem as error:
         problem = error
     except InterruptedError:
@@ -186,35 +193,23 @@ async def _check(assembler: Assembler, upload: Upload, asked: Asked, stream: Str
 async def _publish(assembler: Assembler, upload: Upload, asked: Asked) -> None:
     _running(upload).begin("syncing", upload.record.size)
     mode = assembler.mode(asked.mode)
-    await settled(assembler.threads.stitch.submit(make_durable, upload.workspace, mode))
+    identity = await settled(assembler.threads.stitch.submit(make_durable, upload.workspace, mode))
     _running(upload)
-    receipt = receipt_of(upload.record, asked.sha256, mode)
-    upload.record = await assembler.threads.run(_commit, assembler, upload, receipt, asked.overwrite)
+    intent = {"state": PUBLISHING, "receipt": receipt_of(upload.record, asked.sha256, mode), "identity": identity}
+    upload.record = await assembler.threads.run(assembler.records.change, upload.record, **intent)
+    upload.record = await assembler.threads.run(commit, assembler, upload.workspace, upload.record, overwrite=asked.overwrite)
+
+
+async def _settle(assembler: Assembler, upload: Upload) -> None:
+    """An earlier stitching failed after it had said that it would publish."""
+    upload.record = await assembler.threads.run(settle, assembler, upload.workspace, upload.record)
+
+
+def _finish(assembler: Assembler, upload: Upload) -> None:
     upload.workspace.record = upload.record
     assembler.quotas.published(upload.record.user, upload.record.size)
     upload.stream = None
     upload.received.clear()
 
 
-def receipt_of(record: Record, sha256: str, mode: int) -> dict[str, t.Any]:
-    """What the service says of a file that it published."""
-    return {
-        "upload_id": record.id, "path": record.path, "size": record.size, "sha256": sha256,
-        "mode": f"{mode:04o}", "published": rfc3339(time.time()),
-    }  # fmt: skip
-
-
-def _commit(assembler: Assembler, upload: Upload, receipt: dict[str, t.Any], overwrite: bool) -> Record:
-    record = assembler.records.change(upload.record, state=PUBLISHING, receipt=receipt)
-    try:
-        facts, _replaced = publish(upload.workspace, overwrite=overwrite)
-    except BaseException:
-        assembler.records.change(upload.record, state=RECEIVING)
-        raise
-    assembler.digests.note(record.user, record.path, facts, receipt["sha256"])
-    record = assembler.records.change(record, state=PUBLISHED, finished=time.time())
-    upload.workspace.remove()
-    return record
-
-
-__all__ = ["Asked", "outcome", "receipt_of", "stitch"]
+__all__ = ["Asked", "outcome", "stitch"]

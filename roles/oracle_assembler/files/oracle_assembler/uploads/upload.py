@@ -115,7 +115,7 @@ class Upload:
             "expires": rfc3339(self.expires(age)),
             "stitch": {name: getattr(stitching, name) for name in ("step", "bytes_done", "bytes_total")} if stitching else None,
             "problem": self.problem,
-            "receipt": record.receipt,
+            "receipt": record.receipt if done else None,
         }
 
 
