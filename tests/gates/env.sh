@@ -52,8 +52,19 @@ print(sys.executable)' 2>/dev/null && return
     die "Python 3.11 or later with venv is needed (PYTHON=... names one)."
 }
 
+# in_turn NAME COMMAND...: gates may run abreast; what they share they make one at a time.
+in_turn() {
+    local turn
+    mkdir -p "$build/turns"
+    exec {turn}>"$build/turns/$1"
+    flock "$turn"
+    "${@:2}"
+    exec {turn}>&-
+}
+
 # need_venv NAME PYTHON PIP-ARGUMENT...: makes .build/venv/NAME, unless it is there and made from the same requirements.
-need_venv() {
+need_venv() { in_turn "venv-$1" make_venv "$@"; }
+make_venv() {
     local venv=$build/venv/$1 python=$2 want
     shift 2
     want=$("$python" -VV; cd "$root/tests/requirements" && sha256sum "$root/requirements.txt" ./*.txt \
@@ -76,7 +87,8 @@ use_venv() {
 }
 
 # need_posix: the collection ansible.posix alone, in .build/posix, by the Python in use; the package that brings it has all others, too.
-need_posix() {
+need_posix() { in_turn posix fetch_posix; }
+fetch_posix() {
     local wanted=$root/tests/requirements/posix.txt
     ! cmp -s "$wanted" "$build/posix/.ready" || return 0
     say "fetching ansible.posix"
@@ -92,7 +104,7 @@ package.extractall(sys.argv[2], [name for name in package.namelist() if name.sta
 }
 
 # stage: brings the copy of the collection up to date; ansible and its tools find collections only below such a path.
-stage() { HOME=$user_home "$(base_python)" "$root/tests/gates/stage.py" "$root" "$tree"; }
+stage() { HOME=$user_home in_turn stage "$(base_python)" "$root/tests/gates/stage.py" "$root" "$tree"; }
 
 # run_pytest LABEL ARGUMENT...: pytest of the environment in use, in the staged tree, with all its output below .build.
 run_pytest() {
