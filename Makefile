@@ -12,7 +12,7 @@ MATRIX := \
 	"matrix/round-trip newest 3.12" "matrix/round-trip newest 3.13 progress"
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-hosts test-matrix torture bench demo build lock clean $(GATES)
+.PHONY: help test test-hosts test-matrix test-slow torture bench demo build lock clean $(GATES)
 .NOTPARALLEL:
 
 help: ## show this
@@ -32,6 +32,9 @@ test-hosts: ## the role on real systemd hosts, as root: boots them, without a wa
 
 test-matrix: ## the slow ones: other Pythons, other ansible-cores
 	@tests/gates/run --abreast $(MATRIX)
+
+test-slow: ## both of these abreast, as CI does: hosts wait a lot
+	@tests/gates/run --abreast gates/hosts $(MATRIX)
 
 torture: ## what goes wrong, on purpose and all of it, as root; writes docs/reliability.md (make test has the short form)
 	@tests/gates/torture --long
