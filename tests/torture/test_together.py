@@ -83,7 +83,7 @@ def test_stitching_asked_for_many_times_at_once_publishes_once(scenes: Scenes, f
 def test_what_is_deleted_during_an_upload_and_what_is_not(scenes: Scenes, figures: Figures) -> None:
     scene = scenes()
     source = scene.source(22 * MiB)
-    process = scene.client.set_out(source, **OPTIONS, rate_limit="8M")
+    process = scene.client.set_out(source, **OPTIONS, rate_limit="4M")
     scene.client.until_noted(1)
     assert scene.service.call("DELETE", "/v1/folders/dumps?recursive=true").json()["type"].endswith(":folder-in-use")
     assert scene.service.call("DELETE", "/v1/files/dumps/exp.bin").status_code == 204
@@ -96,7 +96,7 @@ def test_what_is_deleted_during_an_upload_and_what_is_not(scenes: Scenes, figure
 def test_an_upload_that_somebody_aborts_is_told_so_and_the_next_run_begins_anew(scenes: Scenes, figures: Figures) -> None:
     scene = scenes()
     source = scene.source(22 * MiB)
-    process = scene.client.set_out(source, **OPTIONS, rate_limit="8M")
+    process = scene.client.set_out(source, **OPTIONS, rate_limit="1M")  # so slow that the other is there long before the end
     scene.client.until_noted(1)
     other = WrongClient(scene.folder / "other", scene.service)
     assert other.run(state="absent", dest="dumps/exp.bin").code == 0

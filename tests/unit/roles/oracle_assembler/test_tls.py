@@ -164,6 +164,20 @@ def test_an_open_connection_goes_on_and_a_new_one_has_the_new_certificate(
         service.stop()
 
 
+def test_a_client_that_idles_does_not_hold_up_the_end(tmp_path: pathlib.Path, used: Pair) -> None:
+    service = Service(tmp_path, tls_certificate=str(used.certificate), tls_key=str(used.key))
+    service.run("init")
+    service.start()
+    idle = secure(service)
+    for _each in range(2):
+        idle.request("GET", "/healthz")
+        answer = idle.getresponse()
+        assert (answer.status, answer.read() != b"") == (200, True)
+    begun = time.monotonic()
+    service.stop()
+    assert time.monotonic() - begun < 15
+
+
 def test_without_tls_a_reload_is_noted_and_nothing_else(own_service: Service) -> None:
     own_service.run("init")
     own_service.start()

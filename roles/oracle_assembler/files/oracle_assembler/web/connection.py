@@ -31,6 +31,8 @@ _BLOCK = memoryview(bytearray(64 << 10))
 _HEAD_MAX = 64 << 10
 _HEAD_SECONDS = 30
 _DRAIN_SECONDS = 30
+_FAREWELL_SECONDS = 3
+"""How long a client has to answer that we close a connection by TLS. One that idles does not look, and asyncio would wait for 30 seconds."""
 _MOMENT = 2
 """Milliseconds: about as long as going back to the event loop and coming again takes."""
 
@@ -229,6 +231,17 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):  # type: ignore[m
         if not self._complete:
             self._unset_keepalive_if_required()
             self._close_in(_DRAIN_SECONDS)
+        self._part()
+
+    def shutdown(self) -> None:
+        """The service stops: no further request on this connection."""
+        super().shutdown()
+        self._part()
+
+    def _part(self) -> None:
+        """Do not wait for long for a client that is to hang up."""
+        if self.scheme == "https" and self.transport.is_closing():
+            self.loop.call_later(_FAREWELL_SECONDS, self.transport.abort)
 
     # Bodies
 
