@@ -129,7 +129,7 @@ print(get_venv_packages(SimpleNamespace(version="3.11"))["pip"])')
 # run_sanity X.Y...: ansible-test sanity of the environment in use, on these target Pythons. Where one is missing that is
 # said, and in CI it is a failure. ansible-test looks interpreters up by name, the environment's own before all others.
 run_sanity() {
-    local log=$build/logs/ansible-test.txt version python path found=()
+    local log=$build/logs/ansible-test.txt version python path found=() only=()
     path=$(dirname "$(type -P python)")
     for version in "$@"; do
         if python=$(find_python "$version"); then
@@ -143,7 +143,8 @@ run_sanity() {
     done
     bootstrap_ansible_test
     [[ -z $(compgen -G "$tree/tests/sanity/ignore*") ]] || die "tests/sanity has ignore files."
-    (cd "$tree" && env "PATH=$path:$PATH" ansible-test sanity --color no 2>&1) | tee "$log"
+    (($# > 1)) || only=(--python "$1")
+    (cd "$tree" && env "PATH=$path:$PATH" ansible-test sanity --color no "${only[@]}" 2>&1) | tee "$log"
 
     # A test that could not run is a warning to ansible-test, not a failure. (Pythons beyond those asked for may be missing.)
     if grep -v 'because it could not be found' "$log" | grep -iE '^WARNING: .*(skipp|not found|unavailable)' >&2; then
