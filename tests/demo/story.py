@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -151,7 +152,8 @@ class Upload:
         process = self.start()
         output = process.communicate()[0]
         check(process.returncode == 0, "the upload succeeds", output)
-        return t.cast("dict[str, t.Any]", json.loads(output.partition("=> ")[2]))
+        answer = re.split(r"^localhost \| \w+ => ", output, maxsplit=1, flags=re.MULTILINE)[1]  # behind the lines that tell how far it is
+        return t.cast("dict[str, t.Any]", json.loads(answer))
 
 
 def family(pid: int) -> list[int]:
