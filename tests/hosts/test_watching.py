@@ -106,19 +106,19 @@ def continued(control: Control, service: Service, uploader: Host) -> None:
 def test_an_upload_over_ssh_and_sudo_tells_how_far_it_is(control: Control, service: Service, uploader: Host) -> None:
     outcome = control.finish(follow(control, service, "3M"))
     assert outcome.code == 0, outcome.output
-    assert len(lines(outcome.output)) >= 2, outcome.output
+    assert len(lines(outcome.output)) >= 3, outcome.output
     assert outcome.changed("uploader") == 1
     assert uploader.call("ls /root/.local/state/bigfile.oci") == "journal.db"
     published(service, uploader)
 
 
 def test_three_hosts_at_once_have_a_line_each(control: Control, service: Service, uploaders: dict[str, Host]) -> None:
-    outcome = control.finish(follow(control, service, "2M", hosts="all"))
+    outcome = control.finish(follow(control, service, "1M", hosts="all"))  # slow, as a look at three hosts may take seconds
     assert outcome.code == 0, outcome.output
     told = lines(outcome.output)
     assert all(host == file for host, file in told)
     for name, host in uploaders.items():
-        assert told.count((name, name)) >= 2, outcome.output  # on a slow machine three looks at once take long
+        assert told.count((name, name)) >= 3, outcome.output
         assert outcome.changed(name) == 1
         published(service, host)
 

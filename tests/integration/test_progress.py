@@ -123,7 +123,7 @@ def upload(source: Path, rate: str = RATE, **options: t.Any) -> dict[str, t.Any]
 def resumed(client: Client, service: Service, source: Path) -> None:
     """What an ended run left is continued."""
     result = client.upload(source)
-    assert result["resumed"] is True and result["parts_present"] >= 1  # a slow machine is not far when it is ended
+    assert result["resumed"] is True and result["parts_present"] >= 3
     assert sha256_of(service.root / source.name) == sha256_of(source)
 
 
@@ -282,9 +282,9 @@ def test_workers_that_are_killed_too_leave_no_run_behind(control: Control, clien
 
 
 def test_the_time_of_a_task_that_is_over_ends_the_run(control: Control, client: Client, service: Service, source: Path) -> None:
-    done = control.finish(control.play([{**upload(source, rate="2M"), "timeout": 15}]))
+    done = control.finish(control.play([{**upload(source, rate="2M"), "timeout": 25}]))
     # As ansible-core said it until 2.18, and as it says it since.
-    assert done.code == 2 and re.search(r"time frame \(15\)|imed out after 15 second", done.out), done.out + done.error
+    assert done.code == 2 and re.search(r"time frame \(25\)|imed out after 25 second", done.out), done.out + done.error
     control.until_gone()
     resumed(client, service, source)
     assert control.left_behind() == []
