@@ -23,7 +23,7 @@ def main(folder: Path, arguments: list[str]) -> str | None:
             for host in site.hosts.values():
                 print(f"{host.name} ansible_host={host.address} ansible_ssh_common_args='-F {folder}/ssh_config'")
         case ["ssh", name, *command] if name in site.hosts:
-            os.execvp("ssh", [*site.hosts[name].ssh(" ".join(command))[: None if command else -1]])
+            os.execvp("ssh", site.hosts[name].ssh(name, *command))
         case ["down"]:
             site.down()
         case _:

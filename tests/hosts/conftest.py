@@ -82,9 +82,12 @@ class Control:
         change(collection)
         return folder
 
-    def start(self, *plays: dict[str, t.Any], arguments: t.Sequence[str] = (), collections: Path | None = None) -> subprocess.Popen[str]:
-        """Begin to run a playbook."""
+    def start(
+        self, *plays: dict[str, t.Any], arguments: t.Sequence[str] = (), collections: Path | None = None, persist: bool = False
+    ) -> subprocess.Popen[str]:
+        """Begin to run a playbook. ``persist``: by one connection to a host for all of its tasks, as Ansible does unless told otherwise."""
         number = len(list(self.folder.glob("play-*.json")))
+        connections = "-o ControlMaster=auto -o ControlPersist=15s" if persist else "-o ControlMaster=no"
         book = self.folder / f"play-{number}.json"
         book.write_text(json.dumps([{"gather_facts": False, **play} for play in plays]))
         process = subprocess.Popen(
@@ -99,7 +102,9 @@ class Control:
                 "ANSIBLE_HOME": str(self.folder / "ansible"),
                 "ANSIBLE_REMOTE_TEMP": "~/.ansible/tmp",
                 "ANSIBLE_PIPELINING": "true",
-                "ANSIBLE_SSH_ARGS": "-o ControlMaster=no",
+                "ANSIBLE_SSH_ARGS": connections,
+                # Each playbook its own: a host may have lost its power since the one before.
+                "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.site.folder / f"ssh-{number}"),
                 "HOSTS_PASSWORD": self.password,
             },
         )
@@ -119,7 +124,7 @@ class Control:
 
     def role(self, *arguments: str, hosts: str = "assembler", collections: Path | None = None, **variables: t.Any) -> Outcome:
         """Run the role to its end, whatever that is."""
-        return self.finish(self.start(self.play(hosts, **variables), arguments=arguments, collections=collections))
+        return self.finish(self.start(self.play(hosts, **variables), arguments=arguments, collections=collections, persist=True))
 
     def deploy(self, *arguments: str, **more: t.Any) -> Outcome:
         """Run the role, which has to go well."""
@@ -130,13 +135,13 @@ class Control:
     def deploy_all(self, *arguments: str) -> Outcome:
         """One playbook run for all hosts, that receive and that upload, which has to go well."""
         receiving = self.play("assembler,newer", oracle_assembler_tls_self_signed=True)
-        outcome = self.finish(self.start(receiving, self.play("uploader", "upload_client"), arguments=arguments))
+        outcome = self.finish(self.start(receiving, self.play("uploader", "upload_client"), arguments=arguments, persist=True))
         assert outcome.code == 0, outcome.output
         return outcome
 
     def libraries(self, *arguments: str, hosts: str = "uploader", become: bool = True, **variables: t.Any) -> Outcome:
         """Run the role of an uploading host alone, which has to go well."""
-        outcome = self.finish(self.start(self.play(hosts, "upload_client", become, **variables), arguments=arguments))
+        outcome = self.finish(self.start(self.play(hosts, "upload_client", become, **variables), arguments=arguments, persist=True))
         assert outcome.code == 0, outcome.output
         return outcome
 

@@ -121,6 +121,7 @@ class Host:
 
     def cut_off(self) -> None:
         """Take its power away: nothing on it is asked to end."""
+        self._hang_up()
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -152,6 +153,10 @@ class Host:
         finally:
             subprocess.run(["ip", "link", "set", wire, "up"], check=True)
 
+    def _hang_up(self) -> None:
+        """End our own connection, which the host would not do when it is gone."""
+        subprocess.run(self.ssh("-O", "exit", self.name), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
     def pids(self) -> list[int]:
         """Of all its processes, whoever started it: those in its cgroup."""
         found = []
@@ -161,13 +166,14 @@ class Host:
                     found.append(int(path.parent.name))
         return found
 
-    def ssh(self, command: str) -> list[str]:
-        """The words that run a shell command on it, as the administrator."""
-        return ["ssh", "-F", str(self.site.folder / "ssh_config"), self.name, command]
+    def ssh(self, *words: str) -> list[str]:
+        """The words that run a shell command on it as the administrator, by one connection for all of them."""
+        line = ["-o", "ControlMaster=auto", "-o", "ControlPersist=yes", "-o", f"ControlPath={self.site.folder / self.name}.ssh"]
+        return ["ssh", "-F", str(self.site.folder / "ssh_config"), *line, *words]
 
     def call(self, command: str, *, check: bool = True, timeout: float = 120) -> str:
         """Run a shell command on it as root; what it printed."""
-        words = self.ssh(f"sudo sh -c {shlex.quote(command)}")
+        words = self.ssh(self.name, f"sudo sh -c {shlex.quote(command)}")
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)
         if check and done.returncode != 0:
             raise OSError(f"{self.name}: {command}\n{done.stdout}{done.stderr}")
@@ -175,7 +181,7 @@ class Host:
 
     def status(self, command: str) -> int:
         """Run a shell command on it as root; how it ended."""
-        words = self.ssh(f"sudo sh -c {shlex.quote(command)}")
+        words = self.ssh(self.name, f"sudo sh -c {shlex.quote(command)}")
         return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False).returncode
 
 

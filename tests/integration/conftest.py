@@ -103,11 +103,15 @@ def follow_peak(process: subprocess.Popen[bytes], peaks: list[int]) -> None:
 
 
 def watch(process: subprocess.Popen[str], seen: set[str]) -> None:
-    """Note the command line of every process until ``process`` ends."""
+    """Note the command line of every process until ``process`` ends. (It looks often, so it does little for what it knows.)"""
+    known: set[bytes] = set()
     while process.poll() is None:
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                seen.add(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
+                line = file.readall()
+                if line not in known:
+                    known.add(line)
+                    seen.add(line.replace(b"\0", b" ").decode(errors="replace"))
         time.sleep(0.05)
 
 
