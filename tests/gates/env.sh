@@ -71,11 +71,29 @@ make_venv() {
         "$root/roles/oracle_assembler/files/requirements.txt"; printf '%s\n' "$@")
     if [[ $(cat "$venv/.ready" 2>/dev/null) != "$want" ]]; then
         say "making .build/venv/${venv##*/}"
+        in_turn uv get_uv
         rm -rf "$venv"
-        "$python" -m venv "$venv"
-        (cd "$root/tests/requirements" && "$venv/bin/python" -m pip install -qq --require-virtualenv "$@")
+        (cd "$root/tests/requirements" && { make_with_uv "$@" || make_with_pip "$@"; })
         printf '%s\n' "$want" >"$venv/.ready"
     fi
+}
+make_with_pip() {
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip install -qq --require-virtualenv "$@"
+}
+
+# uv takes a third of the time, but does not read where pip is told to look for packages: where that is not PyPI, pip does it.
+make_with_uv() {
+    [[ -x $build/uv/bin/uv ]] && ! "$build/uv/bin/python" -m pip config list | grep -qE '\.(index-url|no-index)=' || return 1
+    "$build/uv/bin/uv" venv --quiet --seed --python "$python" "$venv" &&
+        "$build/uv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" "$@"
+}
+get_uv() {
+    [[ ! -x $build/uv/bin/uv ]] || return 0
+    rm -rf "$build/uv"
+    "$(base_python)" -m venv "$build/uv"
+    "$build/uv/bin/python" -m pip install -qq -r "$root/tests/requirements/uv.txt" || say "uv is not to be had: pip does it"
 }
 
 # use_venv NAME: the environment described by tests/requirements/NAME.txt, on the base Python, first on PATH.

@@ -109,9 +109,9 @@ def without_ours(saved: str) -> str:
 
 
 @contextlib.contextmanager
-def slow(host: Host) -> t.Iterator[None]:
-    """Whatever the host sends meanwhile, it sends at a megabyte a second."""
-    host.call("tc qdisc add dev host0 root tbf rate 8mbit burst 64kb latency 1s")
+def slow(host: Host, rate: str = "8mbit") -> t.Iterator[None]:
+    """Whatever the host sends meanwhile, it sends slowly."""
+    host.call(f"tc qdisc add dev host0 root tbf rate {rate} burst 64kb latency 1s")
     try:
         yield
     finally:
@@ -123,7 +123,7 @@ def mid_upload(control: Control, name: str) -> t.Iterator[None]:
     """The inside runs in the middle of an upload of 256 MiB, which must go on by itself and end with the very bytes of the source."""
     uploader, assembler = control.site.hosts["uploader"], control.site.hosts["assembler"]
     uploader.call(f"head -c 256M /dev/urandom >/home/opc/{name} && chown opc /home/opc/{name}")
-    with slow(uploader):
+    with slow(uploader, "4mbit"):  # 500 s of it: a role takes minutes on a slow machine
         process = control.start_upload(f"/home/opc/{name}", part_size="8M")
         parts = f"ls {DATA}/.*.partial {DATA}/.*.segments/* >/dev/null 2>&1"
         until(lambda: process.poll() is not None or assembler.status(parts) == 0)
