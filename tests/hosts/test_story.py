@@ -407,7 +407,8 @@ def test_nftables_open_each_chain_that_refuses_and_no_other(site: Site) -> None:
     (host.root / "etc/nftables.conf").write_text(NFTABLES)
     shutil.copy(ROOT / ROLE / "files/firewall.py", host.root / "root/firewall.py")
     host.call(
-        "systemctl --quiet disable --now firewalld && systemctl --quiet enable --now nftables && systemd-run -q python3 -m http.server 8443"
+        "systemctl --quiet disable --now firewalld && systemctl --quiet enable --now nftables"
+        " && systemd-run -q --unit=listener python3 -m http.server 8443"
     )
     before = host.call("nft list ruleset")
     program = "python3 /root/firewall.py --port 8443 --source"
@@ -425,6 +426,8 @@ def test_nftables_open_each_chain_that_refuses_and_no_other(site: Site) -> None:
     assert not reaches(None, host)
     assert host.call("nft list ruleset") == before
     assert (host.root / "etc/nftables.conf").read_text() == NFTABLES
+    host.call("systemctl stop listener && systemctl --quiet disable --now nftables")
+    assert host.call("nft list ruleset") == "", "these rules refuse the host the answers to what it asks itself, too"
 
 
 def test_an_upload_through_nginx_with_the_block_from_the_documentation(control: Control, assembler: Host, uploader: Host) -> None:
