@@ -2,7 +2,7 @@
 # but for the tools that `make bench` installs.
 # PYTHON=... chooses the Python (3.11 or later, with venv); python3 otherwise.
 
-# These keep one core busy each; the others measure, or wait for what takes its time, and have the machine to themselves.
+# These keep one core busy each, as do the slow ones below; the others measure, or use all cores themselves, and have the machine alone.
 ABREAST := sanity units lint types docs importer docs-check
 GATES := $(ABREAST) integration
 
@@ -13,7 +13,7 @@ ENDS := \
 MATRIX := $(ENDS) "matrix/units 3.12" "matrix/round-trip newest 3.12"
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-hosts test-matrix test-slow torture bench demo build lock clean $(GATES)
+.PHONY: help test test-hosts test-matrix torture bench demo build lock clean $(GATES)
 .NOTPARALLEL:
 
 help: ## show this
@@ -22,20 +22,17 @@ help: ## show this
 demo: ## deploy the service here, upload a file, interrupt it, resume it (SRC=/path: your own file)
 	@tests/gates/demo
 
-test: ## all gates, on this machine's own Python
+test: ## all gates, on this machine's own Python (FULL=1: and the hosts, and the oldest and newest it runs with, as CI does)
 	@status=0; \
-	tests/gates/run --abreast $(addprefix gates/,$(ABREAST)) || status=1; \
+	tests/gates/run --abreast $(if $(FULL),gates/hosts) $(addprefix gates/,$(ABREAST)) $(if $(FULL),$(ENDS)) || status=1; \
 	tests/gates/run gates/integration "gates/torture --short" "gates/bench --smoke" || status=1; \
 	exit $$status
 
 test-hosts: ## the role on real systemd hosts, as root: boots them, without a way to the internet
 	@tests/gates/run gates/hosts
 
-test-matrix: ## the slow ones: other Pythons, other ansible-cores
+test-matrix: ## all other Pythons, other ansible-cores
 	@tests/gates/run --abreast $(MATRIX)
-
-test-slow: ## as CI does: the hosts, and abreast with them the two ends of the matrix
-	@tests/gates/run --abreast gates/hosts $(ENDS)
 
 torture: ## what goes wrong, on purpose and all of it, as root; writes docs/reliability.md (make test has the short form)
 	@tests/gates/torture --long
