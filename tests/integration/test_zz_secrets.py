@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import os
 import typing as t
 from pathlib import Path
@@ -39,11 +40,18 @@ def forms(text: str) -> t.Iterator[bytes]:
 def found_in(base: Path) -> list[str]:
     """Every file below that has a secret in it, with the secret's beginning."""
     needles = {form: text[:4] for text in SECRETS for form in forms(text)}
-    hits = []
+    hits: list[str] = []
+    clean: set[bytes] = set()
+    """Digests of what has none: libraries lie there many times over, and are looked through once."""
     for path in base.rglob("*"):
         if path.is_file() and not path.is_symlink() and path.stat().st_size <= LARGEST:
             content = path.read_bytes()
-            hits += [f"{path}: {shown}…" for needle, shown in needles.items() if needle in content]
+            digest = hashlib.sha256(content).digest()
+            if digest not in clean:
+                found = [f"{path}: {shown}…" for needle, shown in needles.items() if needle in content]
+                hits += found
+                if not found:
+                    clean.add(digest)
     return hits
 
 
