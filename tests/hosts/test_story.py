@@ -124,9 +124,9 @@ def mid_upload(control: Control, name: str) -> t.Iterator[None]:
     uploader, assembler = control.site.hosts["uploader"], control.site.hosts["assembler"]
     uploader.call(f"head -c 256M /dev/urandom >/home/opc/{name} && chown opc /home/opc/{name}")
     with slow(uploader, "4mbit"):  # 500 s of it: a role takes minutes on a slow machine
-        process = control.start_upload(f"/home/opc/{name}", part_size="8M")
+        process = control.start_upload(f"/home/opc/{name}", part_size="5M")
         parts = f"ls {DATA}/.*.partial {DATA}/.*.segments/* >/dev/null 2>&1"
-        until(lambda: process.poll() is not None or assembler.status(parts) == 0)
+        until(lambda: process.poll() is not None or assembler.status(parts) == 0, 180)  # one is there and others are on their way
         time.sleep(2)
         try:
             yield
