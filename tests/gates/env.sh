@@ -71,7 +71,7 @@ make_venv() {
         "$root/roles/oracle_assembler/files/requirements.txt"; printf '%s\n' "$@")
     if [[ $(cat "$venv/.ready" 2>/dev/null) != "$want" ]]; then
         say "making .build/venv/${venv##*/}"
-        in_turn uv get_uv
+        need_uv
         rm -rf "$venv"
         (cd "$root/tests/requirements" && { make_with_uv "$@" || make_with_pip "$@"; })
         printf '%s\n' "$want" >"$venv/.ready"
@@ -89,7 +89,8 @@ make_with_uv() {
     "$build/uv/bin/uv" venv --quiet --seed --python "$python" "$venv" &&
         "$build/uv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" "$@"
 }
-get_uv() {
+need_uv() { in_turn uv fetch_uv; }
+fetch_uv() {
     [[ ! -x $build/uv/bin/uv ]] || return 0
     rm -rf "$build/uv"
     "$(base_python)" -m venv "$build/uv"
