@@ -168,6 +168,22 @@ def first(host: Host, bare_check: Outcome) -> Outcome:
     return host.deploy("--diff", "-vvv", watched=True)
 
 
+def test_offline_it_installs_from_a_wheelhouse_that_is_built_once(tmp_path: Path) -> None:
+    host = Host(tmp_path / "host")
+    host.variables.update(oracle_assembler_offline=True, oracle_assembler_wheelhouse=str(tmp_path / "wheelhouse"))
+    try:
+        host.deploy()
+        assert host.ask("/healthz")["status"] == "ok"
+        assert len(list((tmp_path / "wheelhouse").glob("*.tar.gz"))) == 1
+        assert host.deploy().changed == 0
+        host.deploy(oracle_assembler_state="absent")
+        # With an index that nobody answers at, only what is kept can serve.
+        host.deploy(oracle_assembler_pip_extra_args=["--index-url", "http://127.0.0.1:9/"])
+        assert host.ask("/healthz")["status"] == "ok"
+    finally:
+        host.deploy(oracle_assembler_state="absent")
+
+
 def test_check_mode_on_a_bare_host_says_what_it_would_do(bare_check: Outcome) -> None:
     assert bare_check.changed > 0
     assert "would be built" in bare_check.output
