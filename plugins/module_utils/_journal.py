@@ -8,7 +8,7 @@ Private to the collection bigfile.oci. The service's own list is the truth, this
 upload key stands here alone until the receipt. One thread of one process writes an entry; see :meth:`Journal.claim`.
 
 pickleDB's SQLite store commits key by key and is safe between processes. Part numbers are kept in blocks, so that forgetting
-an upload of 10,000 parts is 40 commits and not 10,000.
+an upload of 10,000 parts is 10 commits and not 10,000.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ except ImportError:
 else:
     PICKLEDB_IMPORT_ERROR = None
 
-BLOCK = 256
+BLOCK = 1024
 """Part numbers in one key of the store."""
 
-NOTES_PAUSE, NOTES_PAUSE_MOST = 0.25, 5.0
+NOTES_PAUSE, NOTES_PAUSE_MOST = 0.25, 30.0
 """Seconds between two writings of notes. What is lost of them when we are killed the service knows."""
 
-NOTES_COST, NOTES_FREE = 200, 1.0
+NOTES_COST, NOTES_FREE = 300, 1.0
 """The pause is as many times what the writing took, if that is more, once so many seconds have gone into writing: a commit takes a millisecond or
-thirty, by the disk, and an upload of many parts is to spend less than a hundredth of its time on any."""
+fifty, by the disk, and an upload of many parts is to spend less than a hundredth of its time on any."""
 
 DIGESTS_MAX = 10_000
 """Digests kept; when a run ends with more, those of files that are gone are dropped."""

@@ -27,10 +27,11 @@ from oracle_assembler._sealed.layout import SEALED
 from oracle_assembler.config import Config
 from oracle_assembler.keys import prepare_state
 from oracle_assembler.problems import Problem
+from oracle_assembler.store import sinks
 from oracle_assembler.store.digests import Digests
 from oracle_assembler.store.records import ENDING, PUBLISHED, PUBLISHING, RECEIVING, SINGLE, Records
 from oracle_assembler.store.tree import identity_of
-from oracle_assembler.uploads import beginning, receiving, stitching, sweeping
+from oracle_assembler.uploads import beginning, receiving, singles, stitching, sweeping
 from oracle_assembler.uploads.assembler import Assembler
 from oracle_assembler.uploads.recovery import recover
 from oracle_assembler.uploads.upload import Stitching
@@ -420,6 +421,49 @@ def test_what_was_being_ended_and_single_files_under_way_are_gone_after_a_restar
         again.pending(upload)
     assert list(life.published.parent.iterdir()) == []
     assert list((tmp_path / "state" / "uploads").iterdir()) == []
+
+
+def begin_in_vain(life: Life, upload: Upload, number: int) -> None:
+    """Receive a part, or the whole file when the number is 0, and give up when the file was just opened."""
+
+    async def work() -> None:
+        opening = asyncio.Event()
+        submit, loop = life.assembler.threads.control.submit, asyncio.get_running_loop()
+
+        def watched(function: t.Callable[..., t.Any], *args: t.Any, **kwargs: t.Any) -> concurrent.futures.Future[t.Any]:
+            if function is sinks.opened or getattr(function, "__name__", "") == "take":
+                loop.call_soon(opening.set)
+            return submit(function, *args, **kwargs)
+
+        body = upload.body(max(1, number))
+        life.assembler.threads.control.submit = watched  # type: ignore[method-assign]
+        if number:
+            arriving = receiving.Arriving(number, len(body), life.key(upload), None)
+            task = asyncio.ensure_future(receiving.receive(life.assembler, life.pending(upload), arriving, Arrived(body)))
+        else:
+            whole = singles.Arriving(
+                upload.id, upload.path, len(upload.data), upload.sha256, upload.sealed, life.key(upload), None, True, len(body)
+            )
+            task = asyncio.ensure_future(singles.receive_file(life.assembler, "dba", whole, Arrived(body)))
+        await opening.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    life.run(work())
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["whole", "part"])
+def test_whoever_gives_up_when_the_file_is_just_open_leaves_it_closed(tmp_path: pathlib.Path, number: int) -> None:
+    upload, life = Upload("dumps/exp", os.urandom(MIB), True, "with_parts"), Life(tmp_path)
+    if number:
+        life.begin(upload)
+    before = len(os.listdir("/proc/self/fd"))
+    begin_in_vain(life, upload, number)
+    assert len(os.listdir("/proc/self/fd")) == before
+    if not number:
+        assert list(life.published.parent.iterdir()) == []
+        assert list((tmp_path / "state" / "uploads").iterdir()) == []
 
 
 def test_a_record_that_cannot_be_read_stops_nothing(tmp_path: pathlib.Path) -> None:

@@ -10,6 +10,7 @@ segment it was just given.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import typing as t
@@ -31,6 +32,16 @@ class Sink(t.Protocol):
 
     def close(self) -> None:
         """Let go; what was not committed does not count."""
+
+
+S = t.TypeVar("S", bound=Sink)
+
+
+def opened(closing: contextlib.ExitStack, kind: t.Callable[..., S], *args: t.Any) -> S:
+    """A sink that ``closing`` closes; also when whoever waits for it is told to give up before it is there."""
+    sink = kind(*args)
+    closing.callback(sink.close)
+    return sink
 
 
 class Placing:
@@ -111,4 +122,4 @@ class Whole:
         os.close(self._partial)
 
 
-__all__ = ["Comparing", "Placing", "Sink", "Whole"]
+__all__ = ["Comparing", "Placing", "Sink", "Whole", "opened"]

@@ -19,7 +19,7 @@ import typing as t
 from .._sealed.layout import Part
 from ..problems import Problem
 from .paths import partial_name, segments_name
-from .records import Record
+from .records import SINGLE, Record
 from .space import reserve
 from .tree import Tree
 from .whole import read_whole, unlink_if_there
@@ -115,19 +115,24 @@ class Workspace:
     def prepare(self) -> bool:
         """Make what is missing, also after a crash in the middle of it; says whether the whole room is reserved on the disk.
 
-        A partial file that had to be made anew holds nothing, so nothing counts as received.
+        A partial file that had to be made anew holds nothing, so nothing counts as received. A file that comes in one request has no
+        segments, and is begun anew after a crash.
 
         :raises OSError: ENOSPC when the room is not there.
         """
+        in_parts = self.record.state != SINGLE
         with self.parent(create=True) as folder:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(self.segments_name, 0o700, dir_fd=folder)
+            if in_parts:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(self.segments_name, 0o700, dir_fd=folder)
             made = False
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(self.partial_name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_RDWR, 0o600, dir_fd=folder))
                 made = True
-                self._drop_all()
-            os.fsync(folder)
+            if in_parts:
+                if made:
+                    self._drop_all()
+                os.fsync(folder)
         with self.partial() as partial:
             reserved = reserve(partial, self.record.size)
             if made:

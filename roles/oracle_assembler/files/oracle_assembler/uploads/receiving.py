@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..problems import Problem
-from ..store.sinks import Comparing, Placing, Sink
+from ..store.sinks import Comparing, Placing, Sink, opened
 from ..store.workspace import OPENED, SEALED
 from .assembler import Assembler, unknown
 from .beginning import published
@@ -91,12 +92,14 @@ async def _compare(assembler: Assembler, upload: Upload, arriving: Arriving, eta
 
 async def _take(assembler: Assembler, upload: Upload, arriving: Arriving, body: Body) -> Received:
     part, threads = upload.record.part(arriving.number), assembler.threads
-    sink = await _sink(assembler, upload, arriving)
+    stream = None if upload.record.held_sealed else await assembler.stream(upload, arriving.wrapped_key)
+    closing = contextlib.ExitStack()
     try:
+        sink = await threads.run(opened, closing, Placing, upload.workspace, part, stream)
         await pump(threads, sink, upload.record.wire_sizes(part), body)
         etag = await undisturbed(_commit(threads, upload, part.number, sink))
     finally:
-        await undisturbed(threads.run(sink.close))
+        await undisturbed(threads.run(closing.close))
     follow(assembler, upload)
     assembler.observe("part", size=part.stream_size)
     return Received(part.number, part.size, etag, new=True)
@@ -108,12 +111,6 @@ async def _commit(threads: Threads, upload: Upload, number: int, sink: Sink) -> 
     upload.note(number, SEALED if upload.record.held_sealed else OPENED)
     upload.touch()
     return etag
-
-
-async def _sink(assembler: Assembler, upload: Upload, arriving: Arriving) -> Sink:
-    part = upload.record.part(arriving.number)
-    stream = None if upload.record.held_sealed else await assembler.stream(upload, arriving.wrapped_key)
-    return await assembler.threads.run(Placing, upload.workspace, part, stream)
 
 
 __all__ = ["Arriving", "Received", "receive"]

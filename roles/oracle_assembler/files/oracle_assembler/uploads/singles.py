@@ -13,9 +13,8 @@ from ..problems import Problem
 from ..store.paths import parse
 from ..store.publishing import make_durable, publish
 from ..store.records import Record, single
-from ..store.sinks import Whole
+from ..store.sinks import Whole, opened
 from ..store.tree import exists
-from ..store.workspace import Workspace
 from .assembler import Assembler
 from .claims import claimed
 from .committing import receipt_of
@@ -55,67 +54,80 @@ async def receive_file(assembler: Assembler, user: str, arriving: Arriving, body
     record = single(arriving.id, user, parse(arriving.path), size=arriving.size, header="" if arriving.sealed else None)
     if arriving.length != record.stream_size:
         raise Problem("length-wrong", f"a file of {arriving.size} bytes has {record.stream_size} on the wire, not {arriving.length}")
-    async with claimed(assembler.single_claims, record.id), _placed(assembler, record, overwrite=arriving.overwrite) as workspace:
-        found = await _fill(assembler, workspace, arriving, body)
-        if found != arriving.sha256:
+    async with claimed(assembler.single_claims, record.id), _placed(assembler, record, arriving) as place:
+        await pump(assembler.threads, place.sink, record.wire_sizes(record.part(1)), body)
+        if place.sink.commit() != arriving.sha256:
             raise Problem("digest-mismatch", "the file that came has another SHA-256 than Repr-Digest says")
-        placed = await assembler.threads.run(_publish, assembler, workspace, arriving)
+        placed = await assembler.threads.run(place.publish)
         assembler.quotas.published(user, arriving.size)
         return placed
 
 
 @contextlib.asynccontextmanager
-async def _placed(assembler: Assembler, record: Record, *, overwrite: bool) -> t.AsyncIterator[Workspace]:
+async def _placed(assembler: Assembler, record: Record, arriving: Arriving) -> t.AsyncIterator[_Place]:
     """Room for the file, taken back whatever happens."""
-    workspace = assembler.workspace(record)
     async with assembler.begin_lock:
         if record.id in assembler.uploads:
             raise Problem("upload-differs", "this Upload-Id is in use: choose a new one")
         await assembler.check_room(record, record.size)
         assembler.singles[record.id] = record
+    place = _Place(assembler, record, arriving)
     try:
-        await assembler.threads.run(_prepare, assembler, workspace, overwrite)
-        yield workspace
+        await assembler.threads.run(place.take)
+        yield place
     finally:
-        await undisturbed(_take_back(assembler, workspace))
+        await undisturbed(_left(assembler, place))
 
 
-def _prepare(assembler: Assembler, workspace: Workspace, overwrite: bool) -> None:
-    with workspace.parent(create=True) as folder:
-        if exists(folder, workspace.record.name) and not overwrite:
-            raise Problem("exists", f"{workspace.record.path!r} exists already and was not to be overwritten")
-    assembler.records.save(workspace.record)
-    workspace.prepare()
+async def _left(assembler: Assembler, place: _Place) -> None:
+    if not place.is_left:
+        await assembler.threads.run(place.leave)
+    del assembler.singles[place.record.id]
 
 
-async def _take_back(assembler: Assembler, workspace: Workspace) -> None:
-    await assembler.threads.run(_clean, assembler, workspace)
-    del assembler.singles[workspace.record.id]
+class _Place:
+    """Where a single file is until it is published. Each step is one call in a thread: a small file takes less time than handing it on."""
 
+    sink: Whole
 
-def _clean(assembler: Assembler, workspace: Workspace) -> None:
-    workspace.remove()
-    assembler.records.delete(workspace.record.id)
+    def __init__(self, assembler: Assembler, record: Record, arriving: Arriving) -> None:
+        self.record, self.is_left = record, False
+        self._assembler, self._arriving = assembler, arriving
+        self._workspace = assembler.workspace(record)
+        self._closing = contextlib.ExitStack()
 
+    def take(self) -> None:
+        """Make room for the file.
 
-async def _fill(assembler: Assembler, workspace: Workspace, arriving: Arriving, body: Body) -> str:
-    threads, record = assembler.threads, workspace.record
-    key = await assembler.key_of_single(record, arriving.wrapped_key)
-    sink = await threads.run(Whole, workspace, key)
-    try:
-        await pump(threads, sink, record.wire_sizes(record.part(1)), body)
-        return sink.commit()
-    finally:
-        await undisturbed(threads.run(sink.close))
+        :raises Problem: ``exists``, ``key-missing``, ``key-refused`` and what is wrong with its folder.
+        """
+        with self._workspace.parent(create=True) as folder:
+            if exists(folder, self.record.name) and not self._arriving.overwrite:
+                raise Problem("exists", f"{self.record.path!r} exists already and was not to be overwritten")
+        key = self._assembler.key_of_single(self.record, self._arriving.wrapped_key)
+        self._assembler.records.save(self.record)
+        self._workspace.prepare()
+        self.sink = opened(self._closing, Whole, self._workspace, key)
 
+    def publish(self) -> Placed:
+        """Let the file stand at its destination, durably, and leave.
 
-def _publish(assembler: Assembler, workspace: Workspace, arriving: Arriving) -> Placed:
-    record, mode = workspace.record, assembler.mode(arriving.mode)
-    identity = make_durable(workspace, mode)
-    replaced = publish(workspace, overwrite=arriving.overwrite)
-    assembler.digests.note(workspace, identity, arriving.sha256)
-    assembler.observe("file", upload_id=record.id, user=record.user, size=record.size)
-    return Placed(receipt_of(record, arriving.sha256, mode), replaced)
+        :raises Problem: ``exists``, ``not-a-file``.
+        """
+        record, assembler, mode = self.record, self._assembler, self._assembler.mode(self._arriving.mode)
+        identity = make_durable(self._workspace, mode)
+        replaced = publish(self._workspace, overwrite=self._arriving.overwrite)
+        assembler.digests.note(self._workspace, identity, self._arriving.sha256)
+        self.leave()
+        assembler.observe("file", upload_id=record.id, user=record.user, size=record.size)
+        return Placed(receipt_of(record, self._arriving.sha256, mode), replaced)
+
+    def leave(self) -> None:
+        """Nothing stays but what was published."""
+        self._closing.close()
+        self._workspace.remove()
+        self._assembler.records.delete(self.record.id)
+        self.is_left = True
 
 
 __all__ = ["Arriving", "Placed", "receive_file"]
