@@ -24,6 +24,7 @@ from .problems import Problem
 _ALGORITHM = "HS256"
 _LN_MAX, _R_MAX, _P_MAX = 20, 16, 16
 _MEMORY_MAX = 256 << 20
+_CHECKED_MOST = 1000
 
 
 class Phc(t.NamedTuple):
@@ -107,6 +108,7 @@ class Tokens:
         encoded = base64.urlsafe_b64encode(key).decode().rstrip("=")
         self._checking_key = jwt.PyJWK({"kty": "oct", "k": encoded}, _ALGORITHM)  # raw bytes would be examined anew at each request
         self._fingerprints = {user: hashlib.sha256(text.encode()).hexdigest()[:32] for user, text in hashes.items()}
+        self._checked: dict[str, tuple[str, float]] = {}
         self.lifetime = lifetime
 
     def issue(self, user: str, now: float | None = None) -> str:
@@ -116,10 +118,20 @@ class Tokens:
         return jwt.encode(claims, self._key, _ALGORITHM)
 
     def user(self, token: str) -> str:
-        """Whose token it is.
+        """Whose token it is. One that was checked before is known until it expires: many small files come with the same.
 
         :raises Problem: ``token-expired``: ask for a new one; ``token-invalid``.
         """
+        user, end = self._checked.get(token, ("", 0.0))
+        if time.time() < end:
+            return user
+        user, end = self._check(token)
+        if len(self._checked) >= _CHECKED_MOST:
+            self._checked.clear()
+        self._checked[token] = user, end
+        return user
+
+    def _check(self, token: str) -> tuple[str, float]:
         try:
             claims = jwt.decode(token, self._checking_key, [_ALGORITHM], options={"require": ["sub", "exp", "fpr"], "verify_iat": False})
         except jwt.ExpiredSignatureError as error:
@@ -129,7 +141,7 @@ class Tokens:
         user = str(claims["sub"])
         if not hmac.compare_digest(self._fingerprints.get(user, ""), str(claims["fpr"])):
             raise Problem("token-invalid", "the password was changed or the user is gone: log in again")
-        return user
+        return user, float(claims["exp"])
 
 
 __all__ = ["Passwords", "Tokens", "hash_password", "parse_phc"]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
+from unittest import mock
 
 import jwt
 import pytest
@@ -62,6 +64,24 @@ def test_a_token_names_its_user_until_it_expires() -> None:
     tokens = Tokens(KEY, HASHES, 60)
     assert tokens.user(tokens.issue("dba")) == "dba"
     assert problem_with(tokens, tokens.issue("dba", now=1)) == "token-expired"
+
+
+def test_a_token_that_was_checked_before_expires_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, now = Tokens(KEY, HASHES, 60), time.time()
+    token = tokens.issue("dba", now)
+    checks = mock.Mock(wraps=jwt.decode)
+    monkeypatch.setattr(jwt, "decode", checks)
+    assert [tokens.user(token), tokens.user(token), checks.call_count] == ["dba", "dba", 1]
+    monkeypatch.setattr("time.time", lambda: now + 60)
+    monkeypatch.setattr(jwt, "decode", mock.Mock(side_effect=jwt.ExpiredSignatureError))  # its own clock is not ours to move
+    assert problem_with(tokens, token) == "token-expired"
+
+
+def test_tokens_that_were_checked_before_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oracle_assembler.tokens._CHECKED_MOST", 3)
+    tokens = Tokens(KEY, HASHES, 60)
+    assert {tokens.user(tokens.issue("dba")) for _number in range(10)} == {"dba"}
+    assert len(tokens._checked) <= 3
 
 
 def test_a_changed_password_a_removed_user_and_another_key_end_a_token() -> None:
