@@ -423,6 +423,28 @@ def test_what_was_being_ended_and_single_files_under_way_are_gone_after_a_restar
     assert list((tmp_path / "state" / "uploads").iterdir()) == []
 
 
+@pytest.mark.parametrize("refused", [False, True], ids=["let go", "not to be had"])
+def test_the_page_cache_is_let_go_of_behind_the_digest_which_goes_on_without(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    upload, ends = Upload("dumps/exp", os.urandom(2 * PART + 5), True, "at_stitch"), []
+
+    def advise(descriptor: int, offset: int, length: int, advice: int) -> None:
+        assert (os.fstat(descriptor).st_size, offset, advice) == (len(upload.data), 0, os.POSIX_FADV_DONTNEED)
+        ends.append(length)
+        if refused:
+            raise OSError(errno.EIO, "bad disk")
+
+    life = Life(tmp_path)
+    life.begin(upload)
+    life.put(upload)
+    monkeypatch.setattr("oracle_assembler.uploads.following._STEP", PART)
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    assert life.stitch(upload).is_published()
+    assert life.published.read_bytes() == upload.data
+    assert ends == sorted(set(ends)) and ends[-1] == len(upload.data)
+
+
 def begin_in_vain(life: Life, upload: Upload, number: int) -> None:
     """Receive a part, or the whole file when the number is 0, and give up when the file was just opened."""
 

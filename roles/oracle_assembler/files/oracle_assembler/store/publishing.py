@@ -24,7 +24,7 @@ class WholeDigest:
         """Bytes taken in."""
 
     def advance(self, workspace: Workspace, end: int) -> None:
-        """Take in the bytes of the partial file up to ``end``, and let the disk begin to write them.
+        """Take in the bytes of the partial file up to ``end``.
 
         :raises EOFError: when it is shorter.
         """
@@ -35,12 +35,16 @@ class WholeDigest:
                     raise EOFError(f"the partial file has {self.done} bytes, not {end}")
                 self._digest.update(buffer[:count])
                 self.done += count
-            # Starts to write them to the disk, so that less is left to fsync, and lets go of those that are there: the page cache is for others.
-            os.posix_fadvise(partial, 0, end, os.POSIX_FADV_DONTNEED)
 
     def hexdigest(self) -> str:
         """Of what was taken in so far."""
         return self._digest.hexdigest()
+
+
+def let_go(workspace: Workspace, end: int) -> None:
+    """Let the disk begin to write the bytes up to ``end``, so that less is left to fsync. What is there leaves the page cache: it is for others."""
+    with workspace.partial(os.O_RDONLY) as partial:
+        os.posix_fadvise(partial, 0, end, os.POSIX_FADV_DONTNEED)
 
 
 def make_durable(workspace: Workspace, mode: int) -> Identity:
@@ -99,4 +103,4 @@ def was_published(workspace: Workspace) -> bool:
         return False
 
 
-__all__ = ["WholeDigest", "make_durable", "publish", "was_published"]
+__all__ = ["WholeDigest", "let_go", "make_durable", "publish", "was_published"]

@@ -14,9 +14,9 @@ import asyncio
 import logging
 
 from ..problems import Problem
-from ..store.publishing import WholeDigest
+from ..store.publishing import WholeDigest, let_go
 from .assembler import Assembler
-from .threads import settled
+from .threads import ended, settled
 from .upload import Upload
 
 _log = logging.getLogger(__name__)
@@ -56,13 +56,22 @@ async def _follow_quietly(assembler: Assembler, upload: Upload) -> None:
 
 
 async def _follow(assembler: Assembler, upload: Upload) -> None:
-    while not upload.ended and (end := upload.opened_until()) > upload.digest.done:
-        if upload.stitching and upload.stitching.stopped:
-            raise InterruptedError("told to stop")
-        digest = upload.digest
-        await settled(assembler.threads.digest.submit(digest.advance, upload.workspace, min(end, digest.done + _STEP)))
-        if upload.stitching and upload.stitching.step == "checking":
-            upload.stitching.bytes_done = digest.done
+    pool, letting_go = assembler.threads.digest, None
+    try:
+        while not upload.ended and (end := upload.opened_until()) > upload.digest.done:
+            if upload.stitching and upload.stitching.stopped:
+                raise InterruptedError("told to stop")
+            digest = upload.digest
+            await settled(pool.submit(digest.advance, upload.workspace, min(end, digest.done + _STEP)))
+            if upload.stitching and upload.stitching.step == "checking":
+                upload.stitching.bytes_done = digest.done
+            if letting_go:
+                await ended(letting_go)
+            # In another thread: it takes a tenth of the time of hashing, and what is left to hash is what a client waits for.
+            letting_go = pool.submit(let_go, upload.workspace, digest.done)
+    finally:
+        if letting_go:
+            await ended(letting_go)
 
 
 __all__ = ["finish", "follow"]
