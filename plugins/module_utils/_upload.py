@@ -35,9 +35,6 @@ if t.TYPE_CHECKING:
     from ._source import Source
     from ._wish import Wish
 
-WORTH_A_NOTE = 1 << 20
-"""Bytes of a source whose digest is remembered: a smaller one is read again in less time than a commit takes."""
-
 
 class Uploader:
     """Brings one source to one destination.
@@ -135,7 +132,7 @@ class Uploader:
         if not self._wish.check_mode:
             self._resume.finished()
         if self._wish.force and not self._wish.check_mode:
-            self._noted(there["sha256"])
+            self._journal.remember(self._source.path, self._source.identity, there["sha256"])
             if after != there:
                 self._service.set_mode(there["path"], after["mode"])
         return Outcome(
@@ -256,8 +253,7 @@ class Uploader:
         return running, lambda: self._noted(running.hexdigest())
 
     def _noted(self, sha256: str) -> str:
-        if self._source.size >= WORTH_A_NOTE:
-            self._journal.remember(self._source.path, self._source.identity, sha256)
+        self._journal.remember(self._source.path, self._source.identity, sha256)
         return sha256
 
     # Endings

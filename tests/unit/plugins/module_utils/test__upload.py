@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.bigfile.oci.plugins.module_utils import _transfer, _upload
+from ansible_collections.bigfile.oci.plugins.module_utils import _transfer
 from ansible_collections.bigfile.oci.plugins.module_utils._errors import (
     Busy,
     Damaged,
@@ -218,16 +218,12 @@ def test_an_unchanged_file_costs_one_question_and_no_read(world: World) -> None:
     assert (world.service.calls, world.source.reads) == (["file"], 0)
 
 
-@pytest.mark.parametrize(("worth", "reads"), [(1000, 0), (1001, 1)], ids=["worth a note", "read faster than noted"])
 @pytest.mark.parametrize("encryption_key", [None, OWN_KEY])
-def test_an_unchanged_small_file_costs_one_question_too(
-    small: World, monkeypatch: pytest.MonkeyPatch, encryption_key: bytes | None, worth: int, reads: int
-) -> None:
-    monkeypatch.setattr(_upload, "WORTH_A_NOTE", worth)
+def test_an_unchanged_small_file_costs_one_question_too(small: World, encryption_key: bytes | None) -> None:
     small.upload(encryption_key=encryption_key)
     small.source.reads = 0
     assert not small.upload(encryption_key=encryption_key).changed
-    assert (small.service.calls, small.source.reads) == (["file"], reads)
+    assert (small.service.calls, small.source.reads) == (["file"], 0)
 
 
 def test_verify_always_reads_the_source_and_sends_nothing(world: World) -> None:
