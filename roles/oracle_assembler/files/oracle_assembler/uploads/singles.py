@@ -118,8 +118,8 @@ class _Place:
         identity = make_durable(self._workspace, mode)
         replaced = publish(self._workspace, overwrite=self._arriving.overwrite)
         assembler.digests.note(self._workspace, identity, self._arriving.sha256)
-        self.leave()
         assembler.observe("file", upload_id=record.id, user=record.user, size=record.size)
+        self.leave()
         return Placed(receipt_of(record, self._arriving.sha256, mode), replaced)
 
     def leave(self) -> None:
