@@ -2,7 +2,7 @@
 # but for the tools that `make bench` installs.
 # PYTHON=... chooses the Python (3.11 or later, with venv); python3 otherwise.
 
-# These go abreast, as do the slow ones below, and the longest begin first; the others measure, and have the machine alone.
+# These go abreast, as do the slow ones below, and what takes longest begins first; the others measure, and have the machine alone.
 GATES := integration sanity units lint types docs importer docs-check
 
 # The oldest and the newest of what the product runs with; `make test` has what is between them, but for 3.12.
@@ -23,12 +23,12 @@ demo: ## deploy the service here, upload a file, interrupt it, resume it (SRC=/p
 
 test: ## all gates, on this machine's own Python (FULL=1: and the hosts, and the oldest and newest it runs with, as CI does)
 	@status=0; \
-	tests/gates/run --abreast $(if $(FULL),gates/hosts) $(addprefix gates/,$(GATES)) $(if $(FULL),$(ENDS)) || status=1; \
+	tests/gates/run --abreast $(if $(FULL),"gates/hosts story") $(addprefix gates/,$(GATES)) $(if $(FULL),$(ENDS) "gates/hosts watching") || status=1; \
 	tests/gates/run "gates/torture --short" "gates/bench --smoke" || status=1; \
 	exit $$status
 
 test-hosts: ## the role on real systemd hosts, as root: boots them, without a way to the internet
-	@tests/gates/run gates/hosts
+	@tests/gates/run --abreast "gates/hosts story" "gates/hosts watching"
 
 test-matrix: ## all other Pythons, other ansible-cores
 	@tests/gates/run --abreast $(MATRIX)

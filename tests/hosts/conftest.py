@@ -24,6 +24,7 @@ from ansible_collections.bigfile.oci.tests.integration.conftest import watch
 from . import machines
 
 BUILD = Path(os.environ["BIGFILE_BUILD"])
+SITE = Path(os.environ["BIGFILE_SITE"])
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 ROLE = "roles/oracle_assembler"
@@ -198,7 +199,7 @@ def site() -> t.Iterator[machines.Site]:
         pytest.exit(reason, returncode=1)
     # A gate that takes too long is ended by SIGTERM: the hosts are to go then, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with machines.Site(BUILD / "hosts", HOSTS) as made:
+    with machines.Site(SITE, HOSTS) as made:
         yield made
 
 

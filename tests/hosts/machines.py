@@ -193,7 +193,7 @@ class Site:
         self.folder = folder
         mark = hashlib.sha256(str(folder).encode()).digest()
         self.bridge = f"bf{mark.hex()[:4]}"
-        self.net = f"10.213.{mark[2]}"
+        self.net = f"10.{208 + mark[3] % 16}.{mark[2]}"
         self.releases = hosts
         self.hosts = {name: Host(self, name, f"{self.net}.{number}") for number, name in enumerate(hosts, 11)}
 

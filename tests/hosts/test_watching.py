@@ -1,6 +1,6 @@
 """Progress over ssh and sudo, and what becomes of a run on a host whose control node goes away. The service runs on the control node.
 
-After the story, which begins with hosts that are bare and leaves them so.
+On bare hosts: those of the story, which it leaves so, or others.
 """
 
 from __future__ import annotations
