@@ -78,7 +78,7 @@ def make_file(path: Path, size: int, seed: int = 1) -> Path:
     return path
 
 
-def until(condition: t.Callable[[], bool], seconds: float = 120) -> None:
+def until(condition: t.Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something that another process is to bring about."""
     deadline = time.monotonic() + seconds
     while not condition():
